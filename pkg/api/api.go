@@ -215,6 +215,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	path := Path(r)
 	object, isObject := strings.CutPrefix(path, v1.EventsPath+"/")
 	related, isRelated := strings.CutPrefix(path, v1.RelationsRoot+"/")
+	asked, isWhy := strings.CutPrefix(path, v1.WhyRoot+"/")
 	document, isDocument := strings.CutPrefix(path, v1.CataloguePath+"/")
 	small := h.limits.small
 	switch {
@@ -234,6 +235,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, h.limits.lane(r.URL.Query()), h.compare)
 	case isRelated:
 		h.query(w, r, h.limits.large, func(a *answer, r *http.Request) { h.relations(a, r, related) })
+	case isWhy:
+		h.query(w, r, h.limits.large, func(a *answer, r *http.Request) { h.why(a, r, asked) })
 	case path == v1.CataloguePath:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.catalogue(a, r) })
 	case isDocument:

@@ -79,6 +79,13 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 		row.Problems = append(row.Problems, problem)
 		row.End = problem.Timestamp
 	}
+	if o := r.Outcome; o != nil {
+		row.Outcome = &v1.Outcome{State: o.State.String(), Text: o.Text}
+		if len(r.Changes) > 0 && !o.Reached.IsZero() {
+			after := o.Reached.Sub(r.Last().Time).Seconds()
+			row.Outcome.AfterSeconds = &after
+		}
+	}
 	if len(r.Changes) == 0 {
 		row.Kind, row.Summary = kindProblem, r.Onsets[len(r.Onsets)-1].Problem
 		return row
@@ -102,9 +109,4 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 }
 
 // object identifies the object of a record.
-func object(r *history.Record) v1.Object {
-	return v1.Object{
-		Group: r.Ref.Group, ResourceType: r.Ref.Resource, Kind: r.Kind,
-		Namespace: r.Ref.Namespace, Name: r.Ref.Name, UID: string(r.Ref.UID),
-	}
-}
+func object(r *history.Record) v1.Object { return objectOfRef(r.Ref, r.Kind) }

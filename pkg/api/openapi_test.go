@@ -43,6 +43,7 @@ const (
 	target  = v1.EventsPath + "/shop/deployments/" + webName
 	appsV1  = v1.CataloguePath + "/" + schemaName
 	related = v1.RelationsRoot + "/shop/deployments/" + webName
+	asked   = v1.WhyRoot + "/shop/deployments/" + webName
 )
 
 // newRollout returns a rollout at a fixed time.
@@ -134,6 +135,9 @@ func TestOpenAPI_MatchesGolden(t *testing.T) {
 		{v1.ComparePath, v1.ComparePath + "?resourceType=nosuch&from=" + r.from},
 		{v1.ComparePath, v1.ComparePath},
 		{v1.RelationsPath, related + "?at=" + r.to},
+		{v1.WhyPath, asked + "?at=" + r.to},
+		{v1.WhyPath, asked + "x?at=" + r.to},
+		{v1.WhyPath, asked + "?limit=many"},
 		{v1.RelationsPath, related + "x?at=" + r.to},
 		{v1.RelationsPath, related + "?depth=far"},
 		{v1.CataloguePath, v1.CataloguePath + "?at=" + r.to},
@@ -245,6 +249,8 @@ func example(template string) string {
 	switch template {
 	case v1.ObjectPath:
 		return target
+	case v1.WhyPath:
+		return asked
 	case v1.RelationsPath:
 		return related
 	case v1.DocumentPath:
@@ -283,7 +289,8 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamDepth: {value: "9"}, // too far, so it is refused
 	}
 	bases := map[string]string{
-		v1.StatePath: "at=" + r.to, v1.RelationsPath: "at=" + r.to, v1.ComparePath: "from=" + r.from + "&to=" + r.to,
+		v1.StatePath: "at=" + r.to, v1.RelationsPath: "at=" + r.to, v1.WhyPath: "at=" + r.to,
+		v1.ComparePath: "from=" + r.from + "&to=" + r.to,
 	}
 	ofVersions := []string{v1.ParamStart, v1.ParamEnd, v1.ParamLimit}
 	for name, parameter := range constants(t, "v1/api.go") {

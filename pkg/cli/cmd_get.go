@@ -21,6 +21,7 @@ type getOptions struct {
 	allNamespaces bool
 	showNoise     bool
 	exitCode      bool
+	flat          bool // each version, instead of folded rows
 	watch         bool // continue with further changes
 	watchOnly     bool // show only further changes
 }
@@ -31,8 +32,10 @@ func newGet(conn *connection) *cobra.Command {
 		Use:   "get [TYPE[,TYPE ...] [NAME ...] | TYPE/NAME ...]",
 		Short: "Show the timeline of a namespace, of some types or of all",
 		Long: paragraphs(`
-			Show the timeline: every recorded change of a namespace, of some types or of all, the
-			newest at the bottom.
+			Show the timeline of a namespace, of some types or of all, the newest at the bottom: a line
+			for each change that a person, a program or a node caused, and below it how it ended. What
+			follows from these changes is folded. With --flat, every recorded version is shown. It is
+			also shown if only consequences match, as for most pods, and in all formats but tables.
 
 			Types and names have the same forms as in kubectl: deploy, deployments.apps, pods,svc, all,
 			deploy web or deploy/web. Deleted objects and removed types keep their history.
@@ -66,6 +69,9 @@ func newGet(conn *connection) *cobra.Command {
 			# What happened to pods and services, in all namespaces
 			watchhistory get pods,svc -A
 
+			# Every version of everything in the namespace shop
+			watchhistory get -n shop --flat
+
 			# Changes of objects with a label, and Events with a reason
 			watchhistory get -n shop -l app=web
 			watchhistory get events -n shop --field-selector reason=BackOff
@@ -87,6 +93,7 @@ func newGet(conn *connection) *cobra.Command {
 	o.addSelectorFlags(cmd)
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
 		"Show all namespaces, including cluster-scoped objects.")
+	cmd.Flags().BoolVar(&o.flat, "flat", false, "Show every version, and fold nothing.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	o.addWatchFlags(cmd)
@@ -132,6 +139,12 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		if o.watches() {
 			return o.follow(ctx, s, subjects, queries)
 		}
+		if o.folds() {
+			var folded bool
+			if folded, shown, err = o.runFolded(ctx, s, subjects, queries); folded || err != nil {
+				return err
+			}
+		}
 		found, err := s.newest(ctx, queries, &o.window)
 		if err != nil {
 			return err
@@ -140,7 +153,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		if shown, err = o.show(s, subjects, found, p); err != nil {
 			return err
 		}
-		return o.reportMissing(ctx, s, subjects, found)
+		return o.reportMissing(ctx, s, subjects, found, len(found.events) == 0)
 	})
 	if err == nil && o.exitCode && shown > 0 {
 		return errFound
@@ -226,7 +239,9 @@ func (o *getOptions) noun() string {
 //
 // Types are examined only if the timeline is empty, because that may take
 // another request.
-func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []subject, found *result) error {
+func (o *getOptions) reportMissing(
+	ctx context.Context, s *session, subjects []subject, found *result, empty bool,
+) error {
 	// The queries are in the order of the subjects, so their numbers of matches
 	// are too.
 	matches := found.matches // of named subjects: one for each namespace
@@ -243,7 +258,7 @@ func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []s
 			}
 			continue
 		}
-		if len(found.events) > 0 {
+		if !empty {
 			continue
 		}
 		if s.restricted {

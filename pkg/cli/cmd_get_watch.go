@@ -111,7 +111,7 @@ func (o *getOptions) follow(
 		if _, err := o.show(s, subjects, found, f.printer); err != nil {
 			return err
 		}
-		if err := o.reportMissing(ctx, s, subjects, found); err != nil {
+		if err := o.reportMissing(ctx, s, subjects, found, len(found.events) == 0); err != nil {
 			return err
 		}
 		for i := range found.gaps {

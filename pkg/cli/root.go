@@ -11,12 +11,17 @@ import (
 // New returns the plugin's root command with all its subcommands.
 func New(env Environment) *cobra.Command {
 	conn := newConnection(env)
+	o := &frontOptions{getOptions: getOptions{queryOptions: queryOptions{connection: conn}}}
 	root := &cobra.Command{
 		Use:   "kubectl-watchhistory",
 		Short: "Show what changed in a Kubernetes cluster, when and by whom",
 		Long: paragraphs(`
 			Show what changed in a Kubernetes cluster, when and by whom, from the history that a
 			watchhistory-recorder records.
+
+			Without a command, the changes of the last hour are shown: a line for each change that a
+			person, a program or a node caused, and below it how it ended. What follows from these
+			changes is folded.
 
 			The recorder is found in the cluster of the kubeconfig and reached through the API server.
 			Use --recorder-url for another recorder.
@@ -31,14 +36,21 @@ func New(env Environment) *cobra.Command {
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: env.Name},
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: examples(env, `
+			# What happened in the namespace shop within the last 15 minutes
+			watchhistory -n shop --since 15m
+
+			# Who changed the image of a Deployment today, in all namespaces
+			watchhistory -A --since 24h -q 'changed.exists(p, p.endsWith(".image"))'`),
+		RunE: runE(o),
 	}
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.ErrOut)
 	root.SetFlagErrorFunc(flagError)
 	conn.addFlags(root)
-	root.AddCommand(newGet(conn), newHistory(conn), newRelated(conn), newTree(conn), newVersion(env))
+	o.addFlags(root)
+	root.AddCommand(newGet(conn), newHistory(conn), newRelated(conn), newTree(conn), newWhy(conn), newVersion(env))
 	return root
 }
 

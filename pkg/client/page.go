@@ -75,6 +75,32 @@ func (c *Client) Events(ctx context.Context, q EventsQuery) (*EventsPage, error)
 	return page, err
 }
 
+// FoldedPage is one page of folded rows. Its Total counts the root changes and
+// onsets of the query, and not the rows.
+type FoldedPage struct {
+	Page
+
+	Rows []v1.Row // not nil
+}
+
+// Folded returns one page of rows: root changes with what follows from them.
+// q.Limit is the number of rows, and q.Classes and q.Summary must not be set.
+// If nothing matches, the page is empty.
+func (c *Client) Folded(ctx context.Context, q EventsQuery) (*FoldedPage, error) {
+	values := q.values()
+	values.Set(v1.ParamFold, "true")
+	at := c.base.JoinPath(v1.EventsPath)
+	at.RawQuery = values.Encode()
+	var answer v1.FoldedPage
+	header, err := c.get(ctx, at, value(&answer))
+	if err != nil {
+		return nil, err
+	}
+	page := &FoldedPage{Rows: append([]v1.Row{}, answer.Rows...)}
+	page.Page, err = c.page(header, len(page.Rows), q.Cursor)
+	return page, err
+}
+
 // All iterates over all records of the query, and requests pages as they are
 // needed. q.Limit is the size of a page. An error is the last element.
 func (c *Client) All(ctx context.Context, q EventsQuery) iter.Seq2[v1.Event, error] {

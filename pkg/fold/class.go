@@ -185,7 +185,9 @@ func isByPerson(managers []history.Manager) bool {
 // object for another one, without owning it: the ConfigMap and the
 // ServiceAccount of each namespace, and the volume of a claim.
 func isMadeForAnother(r *history.Record) bool {
-	bySystem := writer.Of(r.Managers) == writer.System
+	// The API server records no manager of some of them.
+	class := writer.Of(r.Managers)
+	bySystem := class == writer.System || class == writer.Unknown
 	switch r.Ref.GroupResource() {
 	case configMaps:
 		return bySystem && r.Ref.Name == "kube-root-ca.crt"

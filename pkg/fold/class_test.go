@@ -154,6 +154,8 @@ func TestClassOf_WithoutComparison(t *testing.T) {
 		{"CA of a namespace, deleted", "configmaps", `{}`, "", history.Delete, false},
 		{"CA of a namespace, by a person", "configmaps", `{}`, "kubectl", history.Create, false},
 		{"ServiceAccount", "serviceaccounts", `{}`, "kube-controller-manager", history.Create, true},
+		{"ServiceAccount without a manager", "serviceaccounts", `{}`, "", history.Create, true},
+		{"ServiceAccount by a person", "serviceaccounts", `{}`, "kubectl-create", history.Create, false},
 		{
 			"provisioned volume", "persistentvolumes",
 			`{"metadata":{"annotations":{"pv.kubernetes.io/provisioned-by":"csi"}}}`, "csi", history.Create, true,

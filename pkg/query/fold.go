@@ -49,6 +49,9 @@ type FoldedRow struct {
 	// Onsets are the problems that began after the changes, oldest first. They
 	// are also counted as consequences.
 	Onsets []*Version
+	// Outcome is how the newest change ended, or what the problem is. It is nil
+	// if the record does not show it.
+	Outcome *Outcome
 	// Consequences is the number of versions that follow from the changes, up
 	// to the next root change of the same object or the end of the question. If
 	// it is not Counted, there are more.
@@ -105,7 +108,11 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	}
 	folded.Versions = nil
 	for i := range folded.Rows {
-		if err := f.count(ctx, &folded.Rows[i]); err != nil {
+		row := &folded.Rows[i]
+		if err := f.count(ctx, row); err != nil {
+			return FoldedPage{}, err
+		}
+		if row.Outcome, err = f.outcome(ctx, row); err != nil {
 			return FoldedPage{}, err
 		}
 	}

@@ -15,6 +15,9 @@ const (
 	// RelationsPath returns what an object used, owned and selected at a time,
 	// and what used, owned and selected it. It is a template.
 	RelationsPath = "/api/v1/relations/{namespace}/{resourceType}/{name}"
+	// WhyPath returns what is wrong with an object at a time, and the changes
+	// that may have caused it. It is a template.
+	WhyPath = "/api/v1/why/{namespace}/{resourceType}/{name}"
 	// ResourcesPath returns the catalogue: recorded resources with their
 	// states, and served resources that are not recorded.
 	ResourcesPath = "/api/v1/resources"
@@ -46,10 +49,17 @@ const ContentType = "application/json"
 // RelationsRoot is what [RelationsPath] begins with.
 const RelationsRoot = "/api/v1/relations"
 
+// WhyRoot is what [WhyPath] begins with.
+const WhyRoot = "/api/v1/why"
+
+// MaxCauses is the largest value of [ParamLimit] for [WhyPath].
+const MaxCauses = 100
+
 // MaxDepth is the largest value of [ParamDepth].
 const MaxDepth = 5
 
-// The parameters of [ObjectPath], [RelationsPath] and [DocumentPath].
+// The parameters of [ObjectPath], [RelationsPath], [WhyPath] and
+// [DocumentPath].
 const (
 	// PathNamespace is the object's namespace, or "-" for a cluster-scoped
 	// object.

@@ -35,10 +35,25 @@ type Row struct {
 	Changes []Event `json:"changes"`
 	// Problems began after the changes, oldest first.
 	Problems []Problem `json:"problems"`
+	// Outcome is how the changes ended, as far as the record shows. It is absent
+	// if that is not known, or if nothing is expected to follow.
+	Outcome *Outcome `json:"outcome,omitempty"`
 	// Consequences is the number of versions that follow from the changes.
 	Consequences int `json:"consequences"`
 	// ConsequencesRelation is [AtLeast] if there are more consequences.
 	ConsequencesRelation string `json:"consequencesRelation,omitempty"`
+}
+
+// Outcome is how a change ended.
+type Outcome struct {
+	// State is "ready", "progressing", "failing" or "done". Others may be added.
+	State string `json:"state"`
+	// Text describes the state in a few words: "3/3 ready", or "2 pods
+	// ImagePullBackOff".
+	Text string `json:"text"`
+	// AfterSeconds is how long after the last change the state was reached. It
+	// is absent if that is not known.
+	AfterSeconds *float64 `json:"afterSeconds,omitempty"`
 }
 
 // Object identifies an object.

@@ -281,6 +281,17 @@ func endpoints() []endpoint {
 			),
 		},
 		{
+			path: v1.WhyPath, id: "getWhy",
+			parameters: []string{v1.ParamAt, v1.ParamGroup, v1.ParamLimit},
+			answers: query(
+				page("The object's symptoms, and what may have caused them.", reflect.TypeFor[v1.Why]()), unchanged(),
+				invalid(onRecords()...),
+				failure(http.StatusNotFound, "The object did not exist at the time and nothing leads to it, "+
+					"nothing was recorded, or the type is not known.", slices.Concat(onQueries(), onRecords())...),
+				internal,
+			),
+		},
+		{
 			path: v1.ResourcesPath, id: "listResources",
 			answers: query(
 				answer{status: http.StatusOK, text: "All resources.", json: reflect.TypeFor[v1.ResourceList]()},

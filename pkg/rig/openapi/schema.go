@@ -91,6 +91,8 @@ func (s *schemas) of(t reflect.Type) (*schema, error) {
 		return &schema{Type: "string"}, nil
 	case reflect.Bool:
 		return &schema{Type: "boolean"}, nil
+	case reflect.Float64:
+		return &schema{Type: "number"}, nil
 	case reflect.Int:
 		return &schema{Type: "integer"}, nil
 	case reflect.Uint64:

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+// frontSince is the default of --since on the front page.
+const frontSince = "1h"
+
+// frontOptions are the options of the plugin without a command. It shows the
+// timeline of the last hour.
+type frontOptions struct {
+	getOptions
+}
+
+// addFlags adds the flags of the front page. They are not those of other
+// commands.
+func (o *frontOptions) addFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	o.window.addFlags(fs, "changes")
+	since := fs.Lookup("since")
+	since.DefValue, o.since = frontSince, frontSince
+	o.output.addFlags(cmd)
+	o.addSelectorFlags(cmd)
+	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show all namespaces, including cluster-scoped objects.")
+}
+
+// complete parses the flags. --since-time replaces the default of --since.
+func (o *frontOptions) complete() error {
+	if o.sinceTime != "" && o.since == frontSince {
+		o.since = ""
+	}
+	return o.getOptions.complete()
+}
+
+// run writes the front page. It has no arguments: cobra takes the first one for
+// a command.
+func (o *frontOptions) run(ctx context.Context, _ []string) error { return o.getOptions.run(ctx, nil) }

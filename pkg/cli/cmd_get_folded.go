@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
+)
+
+// folds reports whether the timeline is folded. Formats for programs, and
+// columns of single versions, are not.
+func (o *getOptions) folds() bool { return o.format == "" && !o.flat && !o.showNoise }
+
+// runFolded writes folded rows, and returns how many. If the rows have no root
+// change but versions match, it writes nothing and reports false.
+func (o *getOptions) runFolded(
+	ctx context.Context, s *session, subjects []subject, queries []client.EventsQuery,
+) (folded bool, shown int, err error) {
+	queries = slices.Clone(queries)
+	for i := range queries {
+		queries[i].Summary = false
+	}
+	found, err := s.newestRows(ctx, queries, &o.window)
+	if err != nil {
+		return false, 0, err
+	}
+	if !slices.ContainsFunc(found.rows, func(r v1.Row) bool { return len(r.Changes) > 0 }) {
+		return false, 0, nil
+	}
+	if err := o.showRows(s, found); err != nil {
+		return false, 0, err
+	}
+	return true, len(found.rows), o.reportMissing(ctx, s, subjects, &found.result, false)
+}
+
+// foldedResult is the merged result of several folded queries. It has no
+// events.
+type foldedResult struct {
+	result
+	rows []v1.Row // oldest first
+}
+
+// newestRows is [session.newest] for folded rows.
+func (s *session) newestRows(ctx context.Context, queries []client.EventsQuery, w *window) (*foldedResult, error) {
+	r := &foldedResult{result: result{exact: true}}
+	for _, q := range queries {
+		q.Order, q.Start, q.End = history.NewestFirst, w.start, w.end
+		if err := s.readRows(ctx, q, w, r); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(r.rows, func(a, b v1.Row) int { return a.Start.Compare(b.Start) })
+	if w.limit > 0 && len(r.rows) > w.limit {
+		r.rows, r.cut = r.rows[len(r.rows)-w.limit:], true
+	}
+	start := w.start
+	if r.cut {
+		start = r.rows[0].Start
+	}
+	var err error
+	r.gaps, err = s.gaps(ctx, r.withGaps, start, w.end)
+	return r, err
+}
+
+// readRows is [session.read] for folded rows.
+func (s *session) readRows(ctx context.Context, q client.EventsQuery, w *window, r *foldedResult) error {
+	for n := 0; ; {
+		q.Limit = w.chunkSize
+		if w.limit > 0 {
+			q.Limit = min(q.Limit, w.limit-n)
+		}
+		page, err := s.Folded(ctx, q)
+		if err != nil {
+			return err
+		}
+		r.rows = append(r.rows, page.Rows...)
+		n += len(page.Rows)
+		if !page.HasMore || w.limit > 0 && n >= w.limit {
+			r.matches = append(r.matches, max(page.Total, n))
+			r.cut = r.cut || page.HasMore
+			r.ignored.add(page.Ignored)
+			r.coverage.add(&page.Page)
+			if page.Gaps > 0 {
+				r.withGaps = append(r.withGaps, q)
+			}
+			return nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+// showRows writes what the record does not contain, a heading, and the rows.
+func (o *getOptions) showRows(s *session, found *foldedResult) error {
+	p := o.printer(&o.env, o.allNamespaces, false)
+	found.coverage.note(&o.queryOptions, false)
+	o.env.note(found.ignored.note())
+	if found.cut {
+		o.env.note(fmt.Sprintf("Showing the newest %d rows, from %s on: --limit=0 shows all.", len(found.rows),
+			found.rows[0].Start.In(o.location).Format(time.TimeOnly)))
+	}
+	heading := render.Heading{Namespace: string(s.namespace), Start: o.start, End: o.end}
+	if s.namespace == history.AllNamespaces {
+		heading.Namespace = "all namespaces"
+	}
+	if found.cut {
+		heading.Start = found.rows[0].Start
+	}
+	if !o.noHeaders {
+		if err := p.Heading(&heading, found.rows); err != nil {
+			return err
+		}
+	}
+	return p.Folded(found.rows, found.gaps)
+}

@@ -1,0 +1,173 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
+)
+
+// Outcome is how a change ended.
+type Outcome struct {
+	State symptom.State
+	Text  string // in a few words
+	// Reached is when the state was reached, or zero if that is not known.
+	Reached time.Time
+}
+
+// The bounds of the work on one outcome.
+const (
+	maxOutcomeVersions = 100 // of the changed object
+	maxOutcomeObjects  = 50  // with a problem
+)
+
+// outcome returns how the newest change of a row ended, or nil if the record
+// does not show it. Without a change, it returns the problem.
+func (f *folding) outcome(ctx context.Context, row *FoldedRow) (*Outcome, error) {
+	if len(row.Changes) == 0 {
+		return f.problems(ctx, row.Onsets, f.present())
+	}
+	last := row.Last()
+	if last.Verb == history.Delete {
+		return nil, nil
+	}
+	until, err := f.until(ctx, last.Record)
+	if err != nil {
+		return nil, err
+	}
+	at := until
+	if at.IsZero() {
+		at = f.present()
+	}
+	own, err := f.health(ctx, last.Record, until, at)
+	if err != nil || own != nil && own.State != symptom.Failing && own.State != symptom.Progressing {
+		return own, err
+	}
+	var after []*Version
+	for _, v := range row.Onsets {
+		if v.Time.After(last.Time) && v.Time.Before(at) {
+			after = append(after, v)
+		}
+	}
+	problem, err := f.problems(ctx, after, at)
+	if err != nil || problem != nil {
+		return problem, err
+	}
+	return own, nil
+}
+
+// present returns the end of the question, or the present time.
+func (f *folding) present() time.Time {
+	if f.end.IsZero() {
+		return f.service.options.Now()
+	}
+	return f.end
+}
+
+// health returns the health of the changed object at a time, and since when it
+// has been in that state. It returns nil if the object does not show it, or if
+// it was as healthy right after the change.
+func (f *folding) health(ctx context.Context, of *history.Record, until, at time.Time) (*Outcome, error) {
+	scan := history.Scan{Filter: exactly(of.Ref), Order: history.NewestFirst, Limit: maxOutcomeVersions, Bodies: true}
+	scan.Start, scan.End, scan.View = of.Time, until, f.view
+	var outcome *Outcome
+	for r, err := range f.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return nil, err
+		}
+		if outcome == nil {
+			h := symptom.HealthAt(r, at)
+			if h.State == symptom.Unknown {
+				return nil, nil
+			}
+			outcome = &Outcome{State: h.State, Text: h.Text, Reached: r.Time}
+			continue
+		}
+		if symptom.HealthOf(r).State != outcome.State {
+			return outcome, nil
+		}
+		outcome.Reached = r.Time
+	}
+	if outcome != nil && outcome.State == symptom.Ready && outcome.Reached.Equal(of.Time) {
+		return nil, nil // nothing happened
+	}
+	return outcome, nil
+}
+
+// problems describes the problems of objects that still have them at a time. It
+// returns nil if all recovered.
+func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time) (*Outcome, error) {
+	type group struct {
+		text  string
+		kind  string
+		named string
+		count int
+		first time.Time
+	}
+	var groups []*group
+	seen := map[types.UID]bool{}
+	for _, v := range onsets {
+		if seen[v.Ref.UID] || len(seen) == maxOutcomeObjects {
+			continue
+		}
+		seen[v.Ref.UID] = true
+		newest, err := f.newest(ctx, v.Ref, at)
+		if err != nil {
+			return nil, err
+		}
+		if newest == nil || newest.Verb == history.Delete && v.Regarding == nil {
+			continue
+		}
+		found := symptom.At(newest, at)
+		if len(found) == 0 {
+			continue
+		}
+		text, kind, name := found[0].Text, v.Kind, v.Ref.Name
+		if v.Regarding != nil {
+			kind, name = v.Regarding.Kind, v.Regarding.Name
+		}
+		var g *group
+		for _, other := range groups {
+			if other.text == text && other.kind == kind {
+				g = other
+			}
+		}
+		if g == nil {
+			g = &group{text: text, kind: kind, named: name, first: v.Time}
+			groups = append(groups, g)
+		}
+		g.count++
+	}
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	// An object's own status says more than an Event about it, and what most
+	// objects have says more than what one has.
+	best := groups[0]
+	for _, g := range groups[1:] {
+		if g.count > best.count {
+			best = g
+		}
+	}
+	subject := strings.ToLower(best.kind) + "/" + best.named
+	if best.count > 1 {
+		subject = fmt.Sprintf("%d %ss", best.count, strings.ToLower(best.kind))
+	}
+	return &Outcome{State: symptom.Failing, Text: subject + " " + best.text, Reached: best.first}, nil
+}
+
+// newest returns the newest version of an object before a time, with its
+// object, or nil.
+func (f *folding) newest(ctx context.Context, ref history.ObjectRef, before time.Time) (*history.Record, error) {
+	scan := history.Scan{Filter: exactly(ref), Order: history.NewestFirst, Limit: 1, Bodies: true}
+	scan.End, scan.View = before, f.view
+	for r, err := range f.service.reader.Scan(ctx, scan) {
+		return r, err
+	}
+	return nil, nil
+}

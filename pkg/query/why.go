@@ -1,0 +1,524 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/summary"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
+	"github.com/watchhistory/watchhistory/pkg/why"
+)
+
+// Why is a query for the changes that may have caused the problem of an object.
+type Why struct {
+	Namespace history.NamespaceScope // one namespace, or [history.ClusterScoped]
+	Type      string                 // one resource in any form that kubectl accepts
+	Name      string
+	Group     string // as in [Timeline]
+
+	At time.Time // inclusive; zero: now
+	// Lookback is how long before the onset changes are searched. Zero means
+	// [defaultLookback].
+	Lookback time.Duration
+	// Limit is the number of causes; 0 means [defaultCauses].
+	Limit int
+}
+
+// The defaults of [Why].
+const (
+	defaultLookback = 24 * time.Hour
+	defaultCauses   = 5
+)
+
+// The bounds of the work on one answer.
+const (
+	maxCandidates      = 300              // root changes that are compared with the previous version
+	perObject          = 20               // of them of one object
+	nearbyTime         = 15 * time.Minute // before the onset: changes of objects without a relation
+	onsetsOfOwned      = 200              // onsets that are read of the object and what it owns
+	recreationTime     = 5 * time.Minute  // between a deletion and a creation that are one change
+	episodePause       = time.Hour        // without an onset; then an earlier one is another episode
+	healthyBeforeOnset = 200              // versions of the object that are read to find when it was healthy
+)
+
+// WhyAnswer is the answer to [Why]: what is wrong, since when, and the changes
+// that may have caused it. It never claims that one did.
+//
+// Its Gaps touch the time in which changes were searched.
+type WhyAnswer struct {
+	Moments
+
+	Of *history.Record // the object at the time
+	// Health is that of the object at the time.
+	Health symptom.Health
+	// Symptoms are those of the object and of what it owns, most serious first.
+	// They are empty if it is healthy.
+	Symptoms []ObservedSymptom
+	// Onset is when the first symptom began. It is zero if there is none.
+	Onset time.Time
+	// HealthyUntil is the newest time before the onset at which the object is
+	// known to have been healthy. It is zero if it never was.
+	HealthyUntil time.Time
+	// Searched is the start of the time in which changes were searched.
+	Searched time.Time
+	// Causes are the candidates, the likeliest first.
+	Causes []Cause
+}
+
+// ObservedSymptom is a symptom of some objects.
+type ObservedSymptom struct {
+	symptom.Symptom
+
+	Of    *history.Record // the first object that had it
+	Since time.Time
+	Count int // objects that have it
+}
+
+// Cause is a root change that may have caused the symptoms.
+type Cause struct {
+	why.Ranked
+
+	Summary string
+	// Path leads from the object with the symptom to the changed object.
+	Path []PathStep
+}
+
+// PathStep is a relation on the way to a cause.
+type PathStep struct {
+	Rule string
+	To   history.ObjectRef
+	Kind string
+}
+
+// Why returns what is wrong with an object, and the ranked changes that may
+// have caused it. Errors are those of [Service.Relations].
+func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
+	graph, err := s.Relations(ctx, Relations{
+		Namespace: q.Namespace, Type: q.Type, Name: q.Name, Group: q.Group, At: q.At, Depth: 2,
+	})
+	answer := WhyAnswer{Moments: graph.Moments}
+	if err != nil {
+		return answer, err
+	}
+	view, err := s.viewOfConsequences(ctx, Timeline{Filter: history.Filter{Namespace: q.Namespace}})
+	if err != nil {
+		return answer, err
+	}
+	at := graph.At.Add(1)
+	w := investigation{
+		folding: folding{service: s, view: view, end: at, owners: map[types.UID]*history.Record{}},
+		graph:   graph, answer: &answer,
+		lookback: cmp.Or(q.Lookback, defaultLookback),
+	}
+	if answer.Of = graph.Objects[0].Version; answer.Of == nil {
+		return answer, nil
+	}
+	if err := w.diagnose(ctx); err != nil || answer.Onset.IsZero() {
+		return answer, err
+	}
+	answer.Searched = answer.Onset.Add(-w.lookback)
+	if answer.Gaps, err = s.gapsOf(ctx, view, answer.Searched, at); err != nil {
+		return answer, err
+	}
+	candidates, err := w.candidates(ctx)
+	if err != nil {
+		return answer, err
+	}
+	codes := make([]string, len(answer.Symptoms))
+	for i := range answer.Symptoms {
+		codes[i] = answer.Symptoms[i].Code
+	}
+	limit := cmp.Or(q.Limit, defaultCauses)
+	for _, r := range why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset}, candidates) {
+		if len(answer.Causes) == limit || r.Score < leastScore {
+			break
+		}
+		answer.Causes = append(answer.Causes, Cause{
+			Ranked: r, Summary: w.summaries[r.Change], Path: w.paths[r.Change.Ref.GroupResource().String()+
+				"/"+r.Change.Ref.Namespace+"/"+r.Change.Ref.Name],
+		})
+	}
+	return answer, nil
+}
+
+// leastScore is the score below which a candidate is not shown: a change
+// without a relation, or one that can't cause such a symptom.
+const leastScore = 0.05
+
+// gapsOf returns the gaps of all resources of a view that touch a time.
+func (s *Service) gapsOf(ctx context.Context, view history.View, from, to time.Time) ([]history.Gap, error) {
+	gaps, err := s.reader.Gaps(ctx, nil, from, to)
+	return sight{view: view}.restrict(gaps), err
+}
+
+// investigation collects what is known of one object's problem.
+type investigation struct {
+	folding
+
+	graph    RelationGraph
+	answer   *WhyAnswer
+	lookback time.Duration
+
+	summaries map[*history.Record]string
+	paths     map[string][]PathStep // to objects, by resource, namespace and name
+}
+
+// diagnose finds the symptoms of the object and of what it owns, and when they
+// began.
+func (w *investigation) diagnose(ctx context.Context) error {
+	newest, err := w.newest(ctx, w.answer.Of.Ref, w.end)
+	if err != nil || newest == nil {
+		return err
+	}
+	w.answer.Health = symptom.HealthAt(newest, w.end)
+	onsets, err := w.onsets(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.observe(ctx, newest, onsets); err != nil || len(w.answer.Symptoms) == 0 {
+		return err
+	}
+	// The symptoms began with the first of those onsets that no long healthy
+	// time separates from the newest one.
+	w.answer.Onset = w.answer.Symptoms[0].Since
+	for _, s := range w.answer.Symptoms {
+		if s.Since.Before(w.answer.Onset) {
+			w.answer.Onset = s.Since
+		}
+	}
+	return w.healthyBefore(ctx)
+}
+
+// onsets returns the onsets of the object, of what it owns, and of Events about
+// them, newest first.
+func (w *investigation) onsets(ctx context.Context) ([]*history.Record, error) {
+	family := map[types.UID]bool{}
+	for _, o := range w.graph.family() {
+		if ref := w.graph.Objects[o].Ref; ref.UID != "" {
+			family[ref.UID] = true
+		}
+	}
+	filter := history.Filter{Start: w.end.Add(-w.lookback), End: w.end, View: w.view}
+	filter.Classes = []history.Class{history.Onset, history.Root}
+	filter.Namespace = w.answer.Of.Ref.Scope()
+	var found []*history.Record
+	scan := history.Scan{Filter: filter, Order: history.NewestFirst}
+	read := 0
+	for r, err := range w.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return nil, err
+		}
+		if read++; read > w.service.options.Effort || len(found) == onsetsOfOwned {
+			break
+		}
+		if r.Class == history.Root && (r.Summary == nil || r.Summary.Problem == "") {
+			continue
+		}
+		if family[r.Ref.UID] || r.Regarding != nil && family[r.Regarding.UID] || w.owns(family, r) {
+			found = append(found, r)
+		}
+	}
+	return found, nil
+}
+
+// owns reports whether an object of the family owns the record's object.
+func (w *investigation) owns(family map[types.UID]bool, r *history.Record) bool {
+	return slices.ContainsFunc(r.Owners, func(uid types.UID) bool { return family[uid] })
+}
+
+// observe sets the symptoms: those that objects still have, or else those of
+// the newest onsets.
+func (w *investigation) observe(ctx context.Context, newest *history.Record, onsets []*history.Record) error {
+	groups := map[string]*ObservedSymptom{}
+	var order []string
+	add := func(found []symptom.Symptom, of *history.Record, since time.Time) {
+		for _, s := range found {
+			key := s.Code
+			g := groups[key]
+			if g == nil {
+				g = &ObservedSymptom{Symptom: s, Of: of, Since: since}
+				groups[key] = g
+				order = append(order, key)
+			}
+			g.Count++
+			if since.Before(g.Since) {
+				g.Since, g.Of = since, of
+			}
+		}
+	}
+	first := map[types.UID]time.Time{} // of the episode
+	var objects []*history.Record
+	var last time.Time
+	for _, o := range onsets { // newest first
+		if !last.IsZero() && last.Sub(o.Time) > episodePause {
+			break
+		}
+		last = o.Time
+		if _, known := first[o.Ref.UID]; !known {
+			objects = append(objects, o)
+		}
+		first[o.Ref.UID] = o.Time
+	}
+	own := symptom.At(newest, w.end)
+	if len(own) > 0 {
+		since := newest.Time
+		if at, known := first[newest.Ref.UID]; known {
+			since = at
+		}
+		add(own, newest, since)
+	}
+	for _, o := range objects {
+		if o.Ref.UID == newest.Ref.UID {
+			continue
+		}
+		version, err := w.newest(ctx, o.Ref, w.end)
+		if err != nil {
+			return err
+		}
+		if version == nil {
+			continue
+		}
+		found := symptom.At(version, w.end)
+		if len(found) == 0 || version.Verb == history.Delete {
+			if w.answer.Health.State == symptom.Ready || w.answer.Health.State == symptom.Done {
+				continue // it recovered
+			}
+			full, err := newSummarizer(w.service.reader).withObject(ctx, o)
+			if err != nil {
+				return err
+			}
+			found = symptom.Of(full)
+		}
+		add(found, version, first[o.Ref.UID])
+	}
+	codes := symptom.Codes()
+	slices.SortStableFunc(order, func(a, b string) int {
+		return cmp.Compare(slices.Index(codes, a), slices.Index(codes, b))
+	})
+	for _, key := range order {
+		w.answer.Symptoms = append(w.answer.Symptoms, *groups[key])
+	}
+	return nil
+}
+
+// healthyBefore finds the newest healthy version of the object before the
+// onset.
+func (w *investigation) healthyBefore(ctx context.Context) error {
+	scan := history.Scan{
+		Filter: exactly(w.answer.Of.Ref), Order: history.NewestFirst, Limit: healthyBeforeOnset, Bodies: true,
+	}
+	scan.End, scan.View = w.answer.Onset.Add(1), w.view
+	for r, err := range w.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return err
+		}
+		if h := symptom.HealthOf(r); h.State == symptom.Ready || h.State == symptom.Done {
+			w.answer.HealthyUntil = r.Time
+			return nil
+		}
+	}
+	return nil
+}
+
+// family returns the positions of the object, its owners and its descendants.
+func (g *RelationGraph) family() []int {
+	in := map[int]bool{0: true}
+	for changed := true; changed; {
+		changed = false
+		for _, r := range g.Relations {
+			if r.Rule == ruleOwner && in[r.From] != in[r.To] {
+				in[r.From], in[r.To], changed = true, true, true
+			}
+		}
+	}
+	var all []int
+	for i := range g.Objects {
+		if in[i] {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// ruleOwner is the rule of owner references in package relation.
+const ruleOwner = "owner"
+
+// neighbour is an object near the one with the problem.
+type neighbour struct {
+	RelatedObject
+
+	distance why.Distance
+	path     []PathStep
+}
+
+// neighbours returns the objects of the graph with their distances. Owners and
+// descendants have none.
+func (g *RelationGraph) neighbours() []neighbour {
+	all := make([]neighbour, len(g.Objects))
+	reached := make([]bool, len(g.Objects))
+	for i := range g.Objects {
+		all[i].RelatedObject = g.Objects[i]
+	}
+	level := g.family()
+	for _, i := range level {
+		reached[i] = true
+	}
+	for distance := why.Direct; len(level) > 0 && distance <= why.Indirect; distance++ {
+		var next []int
+		for _, from := range level {
+			for _, r := range g.Relations {
+				to := r.To
+				if r.To == from {
+					to = r.From
+				} else if r.From != from {
+					continue
+				}
+				if reached[to] {
+					continue
+				}
+				reached[to] = true
+				o := &all[to]
+				o.distance = distance
+				o.path = append(slices.Clone(all[from].path), PathStep{r.Rule, o.Ref, o.Kind})
+				next = append(next, to)
+			}
+		}
+		level = next
+	}
+	for i := range all {
+		if !reached[i] {
+			all[i].distance = why.Indirect
+		}
+	}
+	return all
+}
+
+// candidates returns the root changes that may have caused the symptoms.
+func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error) {
+	w.summaries, w.paths = map[*history.Record]string{}, map[string][]PathStep{}
+	var all []why.Candidate
+	seen := map[time.Time]bool{}
+	end := w.answer.Onset.Add(time.Minute)
+	if end.After(w.end) {
+		end = w.end
+	}
+	add := func(filter history.Filter, limit int, n *neighbour) error {
+		filter.Start, filter.End, filter.View = w.answer.Searched, end, w.view
+		filter.Classes = []history.Class{history.Root}
+		found, err := w.roots(ctx, filter, limit)
+		if err != nil {
+			return err
+		}
+		for _, c := range found {
+			if seen[c.Change.Time] || len(all) >= maxCandidates || c.Change.Initial {
+				continue
+			}
+			seen[c.Change.Time] = true
+			c.Distance = n.distance
+			if len(n.path) > 0 {
+				c.Rule = n.path[len(n.path)-1].Rule
+			}
+			c.Dangling = n.State == Missing
+			all = append(all, c)
+			ref := c.Change.Ref
+			w.paths[ref.GroupResource().String()+"/"+ref.Namespace+"/"+ref.Name] = n.path
+		}
+		return nil
+	}
+	for _, n := range w.graph.neighbours() {
+		if n.Ref.Name == "" || n.Ref.Resource == "" {
+			continue
+		}
+		named := history.Filter{Namespace: n.Ref.Scope(), Name: n.Ref.Name}
+		named.Resources = append(named.Resources, n.Ref.GroupResource())
+		if err := add(named, perObject, &n); err != nil {
+			return nil, err
+		}
+	}
+	// Changes of other objects shortly before. Deletions are read separately:
+	// many updates must not displace them.
+	near := w.answer.Onset.Add(-nearbyTime)
+	for _, of := range []struct {
+		scope    history.NamespaceScope
+		distance why.Distance
+	}{{w.answer.Of.Ref.Scope(), why.Nearby}, {history.ClusterScoped, why.Elsewhere}} {
+		for _, verbs := range [][]history.Verb{{history.Delete}, nil} {
+			saved := w.answer.Searched
+			w.answer.Searched = near
+			err := add(history.Filter{Namespace: of.scope, Verbs: verbs}, 2*perObject, &neighbour{distance: of.distance})
+			w.answer.Searched = saved
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// roots returns the newest root changes of a filter as candidates, with their
+// changed fields. A deletion and the creation of the same name shortly after it
+// are one candidate.
+func (w *investigation) roots(ctx context.Context, filter history.Filter, limit int) ([]why.Candidate, error) {
+	var records []*history.Record
+	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: limit, Bodies: true}
+	for r, err := range w.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	summarizer := newSummarizer(w.service.reader)
+	similar := map[string]int{}
+	var found []why.Candidate
+	for i := len(records) - 1; i >= 0; i-- { // oldest first
+		r := records[i]
+		before, err := summarizer.previous(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(found); r.Verb == history.Create && n > 0 {
+			if last := found[n-1].Change; last.Verb == history.Delete && sameName(last.Ref, r.Ref) &&
+				r.Time.Sub(last.Time) < recreationTime {
+				before, found = last, found[:n-1]
+			}
+		}
+		c := why.Candidate{Change: r}
+		described, err := summarizer.summary(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		w.summaries[r] = described.Text
+		if before != nil {
+			changes := summary.Compare(before.Object, r.Object).Changes()
+			c.Paths = paths(changes)
+			if r.Verb == history.Create {
+				w.summaries[r] = "deleted and created again: " + diff.Summary(changes)
+			}
+		}
+		key := strings.Join(c.Paths, ",")
+		c.Similar = similar[key]
+		if r.Verb == history.Update {
+			similar[key]++
+		}
+		summarizer.cache(r)
+		found = append(found, c)
+	}
+	return found, nil
+}
+
+// paths returns the paths of changes, without noise and status.
+func paths(changes []diff.Change) (all []string) {
+	for _, c := range changes {
+		if !c.Noise() && !c.Path.Below("status") {
+			all = append(all, c.Path.String())
+		}
+	}
+	return all
+}

@@ -1,0 +1,340 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Folded writes folded rows as a table without a header. Rows are oldest first,
+// gaps in the order of their starts. Nothing is cut: texts that are wider than
+// the terminal continue on further lines. On a narrow terminal, they begin
+// below the other columns.
+func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
+	columns := make([][]field, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		if p.opts.Namespaces {
+			columns[i] = plain(cell(r.Object.Namespace))
+		}
+		columns[i] = append(columns[i], field{text: p.clock(r.Start)}, p.writers(r), field{text: cell(subject(r))})
+	}
+	room := p.room(columns)
+	stacked := p.opts.Width > 0 && room < minFoldedWidth
+	if stacked {
+		room = max(p.opts.Width-stackedIndent, 1)
+	}
+	var lines [][]field
+	var times []time.Time
+	for i := range rows {
+		r := &rows[i]
+		texts := p.broken(append([]field{p.folded(r)}, p.outcome(r)...), room)
+		if stacked {
+			lines = append(lines, columns[i])
+		}
+		for n, text := range texts {
+			switch {
+			case stacked:
+				text.text = strings.Repeat(" ", stackedIndent) + text.text
+				lines = append(lines, []field{text})
+			case n == 0:
+				lines = append(lines, append(columns[i], text))
+			default:
+				below := make([]field, len(columns[i])+1)
+				below[len(columns[i])] = text
+				lines = append(lines, below)
+			}
+		}
+		for len(times) < len(lines) {
+			times = append(times, r.Start)
+		}
+	}
+	at := func(i int) time.Time { return times[i] }
+	headers := p.opts.NoHeaders
+	p.opts.NoHeaders = true
+	defer func() { p.opts.NoHeaders = headers }()
+	titles := 3
+	if p.opts.Namespaces {
+		titles++
+	}
+	if !stacked {
+		titles++
+	}
+	return p.table(make([]string, titles), p.insertGaps(lines, at, history.OldestFirst, gaps))
+}
+
+// Limits of the layout of folded rows, in columns of the terminal.
+const (
+	// minFoldedWidth is the room for texts below which they are written below
+	// the other columns.
+	minFoldedWidth = 28
+	// stackedIndent is their indentation then.
+	stackedIndent = 4
+)
+
+// room returns the width of the terminal that some columns leave, or 0 if there
+// is no terminal.
+func (p *Printer) room(columns [][]field) int {
+	if p.opts.Width <= 0 {
+		return 0
+	}
+	widths := slices.Clone(p.widths)
+	for _, row := range columns {
+		for len(widths) < len(row) {
+			widths = append(widths, 0)
+		}
+		for i := range row {
+			widths[i] = max(widths[i], twwidth.Width(row[i].text))
+		}
+	}
+	room := p.opts.Width
+	for _, width := range widths {
+		room -= width + gutter
+	}
+	return max(room, 1)
+}
+
+// broken breaks texts into lines of at most width columns. A width of 0 means
+// no limit.
+func (p *Printer) broken(texts []field, width int) (lines []field) {
+	for _, text := range texts {
+		if width == 0 {
+			lines = append(lines, text)
+			continue
+		}
+		for _, line := range broken(text.text, width) {
+			lines = append(lines, field{text: line, style: text.style})
+		}
+	}
+	return lines
+}
+
+// Heading is the first line of a folded page.
+type Heading struct {
+	Namespace  string
+	Start, End time.Time // zero: that of the first row, and the present
+}
+
+// Heading writes the first line above rows: where, when, how many changes by
+// how many writers, and how much is folded.
+func (p *Printer) Heading(h *Heading, rows []v1.Row) error {
+	changes, consequences, more := 0, 0, ""
+	writers := map[string]bool{}
+	for i := range rows {
+		r := &rows[i]
+		changes += len(r.Changes)
+		consequences += r.Consequences
+		if r.ConsequencesRelation != "" {
+			more = "at least "
+		}
+		for _, w := range r.Writers {
+			writers[w.Name] = true
+		}
+	}
+	start := h.Start
+	if start.IsZero() {
+		start = rows[0].Start
+	}
+	end := h.End
+	if end.IsZero() {
+		end = p.opts.Now
+	}
+	span := p.clock(start) + "–" + p.clock(end)
+	text := fmt.Sprintf("%s · %s · %s by %s (%s%s folded)", cell(h.Namespace), span, counted(changes, "change"),
+		counted(len(writers), "writer"), more, counted(consequences, "consequence"))
+	var out strings.Builder
+	for _, line := range p.broken([]field{{text: text, style: p.styles.heading}}, p.opts.Width) {
+		out.WriteString(p.paint(line) + "\n")
+	}
+	return p.write(out.String() + "\n")
+}
+
+// counted returns a number with a noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// clock returns a time of day, with the day if that is not today.
+func (p *Printer) clock(t time.Time) string {
+	if p.opts.Timestamps {
+		return p.when(t)
+	}
+	t, now := t.In(p.opts.Location), p.opts.Now.In(p.opts.Location)
+	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("Jan _2 " + time.TimeOnly)
+}
+
+// writers returns who wrote the changes of a row. People stand out, and
+// components of Kubernetes are faint.
+func (p *Printer) writers(r *v1.Row) field {
+	if len(r.Writers) == 0 {
+		for i := range r.Changes {
+			if u := r.Changes[i].Unmanaged; u != nil {
+				return field{text: cell(p.unmanaged(u))}
+			}
+		}
+		return field{text: anonymous}
+	}
+	var names []string
+	style := p.styles.faint
+	for _, w := range r.Writers {
+		if !slices.Contains(names, w.Short) {
+			names = append(names, w.Short)
+		}
+		switch w.Class {
+		case "person":
+			style = p.styles.heading
+		case "automation":
+			if style.GetFaint() {
+				style = lipgloss.NewStyle()
+			}
+		}
+	}
+	separator := ", "
+	if r.Kind == "fight" {
+		separator = " / "
+	}
+	return field{text: cell(strings.Join(names, separator)), style: style}
+}
+
+// subject returns what a row is about: an object with its newest revision, or
+// the number of objects.
+func subject(r *v1.Row) string {
+	word := strings.ToLower(r.Object.Kind)
+	if word == "" {
+		word = r.Object.ResourceType
+	}
+	if r.Kind == "bulk" {
+		return fmt.Sprintf("%s ×%d", word, r.Objects)
+	}
+	name := word + "/" + r.Object.Name
+	if n := len(r.Changes); n > 0 && r.Changes[n-1].Verb != "delete" {
+		name += fmt.Sprintf("#%d", r.Changes[n-1].Revision)
+	}
+	return name
+}
+
+// folded returns the summary of a row, with how often it happened.
+func (p *Printer) folded(r *v1.Row) field {
+	text := r.Summary
+	switch r.Kind {
+	case "bulk": // the subject has the number
+		text = strings.TrimSuffix(text, fmt.Sprintf(" in %d %s", r.Objects, r.Object.ResourceType))
+	case "repeat", "fight":
+		text += fmt.Sprintf(" ×%d in %s", len(r.Changes), brief(r.Changes[len(r.Changes)-1].Timestamp.Sub(r.Start)))
+		if r.Kind == "fight" {
+			text += " FIGHT"
+		}
+	case "problem":
+		if n := len(r.Problems); n > 1 {
+			text += fmt.Sprintf(" ×%d in %s", n, brief(r.End.Sub(r.Start)))
+		}
+		return field{text: cell("✗ " + text), style: p.styles.bad}
+	}
+	if text == "" {
+		text = "changed"
+	}
+	if n := len(r.Changes); n > 0 && r.Changes[n-1].Inferred != nil {
+		text += " (after " + p.clock(r.Changes[n-1].Inferred.Start) + ", not observed)"
+	}
+	return field{text: cell(text)}
+}
+
+// outcome returns the lines below a row: how it ended.
+func (p *Printer) outcome(r *v1.Row) []field {
+	o := r.Outcome
+	if o == nil {
+		return nil
+	}
+	text, style := "… "+o.Text, lipgloss.NewStyle()
+	switch o.State {
+	case "ready", "done":
+		text, style = "✓ "+o.Text, p.styles.good
+	case "failing":
+		text, style = "✗ "+o.Text, p.styles.bad
+	}
+	if o.AfterSeconds != nil {
+		text += " after " + brief(time.Duration(*o.AfterSeconds*float64(time.Second)))
+	}
+	if r.Kind == "problem" {
+		return nil // it is the summary
+	}
+	return []field{{text: "  " + cell(text), style: style}}
+}
+
+// brief returns a duration in one or two units: "4s", "9m", "1h20m".
+func brief(d time.Duration) string {
+	switch d = d.Round(time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour && d%time.Minute != 0 && d < 10*time.Minute:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 24*time.Hour && int(d.Minutes())%60 != 0:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
+	}
+}
+
+// broken breaks a text into lines of at most width columns, between words if
+// possible. Further lines are indented by two columns more than the first one.
+func broken(text string, width int) []string {
+	indent := len(text) - len(strings.TrimLeft(text, " "))
+	var lines []string
+	line := strings.Repeat(" ", indent)
+	empty := true
+	for word := range strings.FieldsSeq(text) {
+		for {
+			sep := " "
+			if empty {
+				sep = ""
+			}
+			if twwidth.Width(line+sep+word) <= width {
+				line, empty = line+sep+word, false
+				break
+			}
+			if empty { // the word alone is too wide
+				room := width - twwidth.Width(line)
+				head := cutExactly(word, max(room, 1))
+				line, word = line+head, word[len(head):]
+			}
+			lines = append(lines, line)
+			line, empty = strings.Repeat(" ", indent+2), true
+			if word == "" {
+				break
+			}
+		}
+	}
+	if !empty || len(lines) == 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// cutExactly returns the longest beginning of a text that has at most width
+// columns, and at least one rune.
+func cutExactly(text string, width int) string {
+	used := 0
+	for i, r := range text {
+		if used += twwidth.Width(string(r)); used > width && i > 0 {
+			return text[:i]
+		}
+	}
+	return text
+}

@@ -1,0 +1,208 @@
+package why
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/writer"
+)
+
+// Distance is how near the changed object is to the one with the symptom.
+type Distance uint8
+
+// The distances, nearest first.
+const (
+	// Own is the object itself, one of its owners, or something that it owns.
+	Own Distance = iota
+	// Direct is an object that it uses or selects, or that uses or selects it.
+	Direct
+	// Indirect is an object with such a relation to a Direct one.
+	Indirect
+	// Nearby is any other object of its namespace.
+	Nearby
+	// Elsewhere is any other object.
+	Elsewhere
+)
+
+// Candidate is a root change that may have caused a symptom.
+type Candidate struct {
+	// Change is the record of the change, or of the creation if the object was
+	// deleted and created again.
+	Change *history.Record
+	// Paths are the fields that changed, such as
+	// spec.template.spec.containers[name=app].image.
+	Paths    []string
+	Distance Distance
+	// Rule is the rule of the relation that led to the changed object, or
+	// empty.
+	Rule string
+	// Dangling means that the object with the symptom names the changed object,
+	// which does not exist any more.
+	Dangling bool
+	// Similar is how often the same fields of the object changed in the day
+	// before.
+	Similar int
+}
+
+// Symptom is what the candidates may have caused.
+type Symptom struct {
+	Codes []string  // of package symptom, most serious first
+	Onset time.Time // when the first of them began
+}
+
+// Ranked is a candidate with its score.
+type Ranked struct {
+	Candidate
+	// Score orders the candidates. Only its relation to other scores of the
+	// same ranking has a meaning.
+	Score float64
+	// For and Against are reasons in a few words.
+	For, Against []string
+}
+
+// slack is how long after the onset a change may be recorded that caused it:
+// the records of two resources can be that much out of order.
+const slack = 2 * time.Second
+
+// Rank returns the candidates, the likeliest first. Those with equal scores are
+// in the order of their times, newest first.
+func Rank(s Symptom, candidates []Candidate) []Ranked {
+	ranked := make([]Ranked, len(candidates))
+	for i, c := range candidates {
+		ranked[i] = rank(s, c)
+	}
+	restarts(ranked)
+	slices.SortStableFunc(ranked, func(a, b Ranked) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), b.Change.Time.Compare(a.Change.Time))
+	})
+	return ranked
+}
+
+// rank returns the candidate with its score.
+func rank(s Symptom, c Candidate) Ranked {
+	r := Ranked{Candidate: c, Score: 1}
+	r.distance()
+	r.time(s.Onset)
+	r.match(s.Codes)
+	r.writer()
+	if c.Similar > 0 {
+		r.weigh(1/(1+math.Log2(1+float64(c.Similar))), fmt.Sprintf("changed like this %d× in the day before", c.Similar))
+	}
+	if c.Dangling {
+		r.weigh(3, "is still named, and does not exist")
+	}
+	return r
+}
+
+// weigh multiplies the score, and adds the reason to the side that it speaks
+// for.
+func (r *Ranked) weigh(factor float64, reason string) {
+	r.Score *= factor
+	switch {
+	case reason == "":
+	case factor > 1:
+		r.For = append(r.For, reason)
+	case factor < 1:
+		r.Against = append(r.Against, reason)
+	}
+}
+
+// distance weighs how near the changed object is.
+func (r *Ranked) distance() {
+	switch r.Distance {
+	case Own:
+		r.Score *= 1
+		r.For = append(r.For, "the object itself")
+	case Direct:
+		r.Score *= 0.8
+		if r.Rule != "" {
+			r.For = append(r.For, "related: "+r.Rule)
+		}
+	case Indirect:
+		r.weigh(0.4, "related over another object")
+	case Nearby:
+		r.weigh(0.12, "not related, but in the namespace")
+	case Elsewhere:
+		r.weigh(0.08, "not related")
+	}
+}
+
+// time weighs how long before the onset the change was made. The weight falls
+// with the logarithm of the minutes: what was changed hours ago may have been
+// read only now.
+func (r *Ranked) time(onset time.Time) {
+	before := onset.Sub(r.Change.Time)
+	if before < -slack {
+		r.weigh(0.02, "after the first failure")
+		return
+	}
+	before = max(before, 0)
+	r.Score /= 1 + math.Log2(1+before.Minutes())
+	text := fmt.Sprintf("%s before", before.Round(time.Second))
+	if before <= 5*time.Minute {
+		r.For = append(r.For, text)
+	} else if before > time.Hour {
+		r.Against = append(r.Against, text)
+	}
+}
+
+// match weighs whether a change of these fields can cause such a symptom.
+func (r *Ranked) match(codes []string) {
+	kind := kindOf(&r.Candidate)
+	best, name := 1.0, ""
+	for i, code := range codes {
+		factor := effect(code, kind)
+		if i > 0 && factor > 1 { // what is less serious counts less
+			factor = 1 + (factor-1)/2
+		}
+		if factor > best || i == 0 {
+			best, name = factor, code
+		}
+	}
+	switch {
+	case best > 1:
+		r.weigh(best, kind.String()+" can cause "+name)
+	case best < 1:
+		r.weigh(best, kind.String()+" rarely causes "+name)
+	}
+}
+
+// writer weighs who made the change.
+func (r *Ranked) writer() {
+	switch writer.Of(r.Change.Managers) {
+	case writer.Person:
+		r.weigh(1.2, "by a person")
+	case writer.Automation:
+		r.Score *= 1.1
+	case writer.System:
+		r.weigh(0.5, "by the cluster")
+	}
+}
+
+// restarts weighs candidates against restarts of pods. A restart is when pods
+// read their configuration, and not a cause: an earlier change of what they
+// read is likelier, however old it is.
+func restarts(ranked []Ranked) {
+	var restart *Ranked
+	for i := range ranked {
+		r := &ranked[i]
+		if kindOf(&r.Candidate) == Restart && r.Distance == Own && (restart == nil || r.Score > restart.Score) {
+			restart = r
+		}
+	}
+	if restart == nil {
+		return
+	}
+	for i := range ranked {
+		r := &ranked[i]
+		if k := kindOf(&r.Candidate); k == Configuration && r.Distance <= Direct &&
+			!r.Change.Time.After(restart.Change.Time) {
+			r.Score = max(r.Score, restart.Score*1.5)
+			r.For = append(r.For, "read at the restart")
+		}
+	}
+}
