@@ -1,5 +1,6 @@
 // Package symptom finds what is wrong with an object in one version ([Of]), and
-// how far the version is from what its spec requires ([Health]).
+// how far the version is from what its spec requires ([HealthOf]). Additional
+// rules are CEL expressions ([Compile]).
 //
 // It owns the table of rules, and the codes by which symptoms are grouped.
 // docs/symptoms.md lists them. Package summary has a longer text of the same

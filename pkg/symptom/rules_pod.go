@@ -304,7 +304,7 @@ func schedulingCause(text string) string {
 		text = cause
 	}
 	text, _, _ = strings.Cut(text, ". no new claims to deallocate")
-	return message(text)
+	return message(strings.TrimSuffix(text, ". not found"))
 }
 
 // podNotReady returns why a pod that runs is not ready: it was ready before, or
