@@ -61,7 +61,7 @@ func (h *handler) whyAnswer(of *query.WhyAnswer) v1.Why {
 	for i := range of.Symptoms {
 		s := &of.Symptoms[i]
 		answer.Symptoms = append(answer.Symptoms, v1.Symptom{
-			Code: s.Code, Text: s.Text, Since: s.Since.UTC(), Object: object(s.Of), Count: s.Count,
+			Code: s.Code, Text: s.Text, Since: s.Since.UTC(), Object: objectOfRef(s.Of.Ref, s.Of.Kind), Count: s.Count,
 		})
 	}
 	for i := range of.Causes {

@@ -76,9 +76,24 @@ type WhyAnswer struct {
 type ObservedSymptom struct {
 	symptom.Symptom
 
-	Of    *history.Record // the first object that had it
+	Of    Subject // the first object that had it
 	Since time.Time
 	Count int // objects that have it
+}
+
+// Subject identifies an object. Its Resource is empty if only an Event names
+// the object.
+type Subject struct {
+	Ref  history.ObjectRef
+	Kind string
+}
+
+// subjectOf returns the object that a record is about: the target of an Event.
+func subjectOf(r *history.Record) Subject {
+	if t := r.Regarding; t != nil {
+		return Subject{history.ObjectRef{Group: t.Group, Namespace: t.Namespace, Name: t.Name, UID: t.UID}, t.Kind}
+	}
+	return Subject{r.Ref, r.Kind}
 }
 
 // Cause is a root change that may have caused the symptoms.
@@ -136,8 +151,9 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 		codes[i] = answer.Symptoms[i].Code
 	}
 	limit := cmp.Or(q.Limit, defaultCauses)
-	for _, r := range why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset}, candidates) {
-		if len(answer.Causes) == limit || r.Score < leastScore {
+	ranked := why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset}, candidates)
+	for _, r := range ranked {
+		if len(answer.Causes) == limit || r.Score < max(leastScore, leastShare*ranked[0].Score) {
 			break
 		}
 		answer.Causes = append(answer.Causes, Cause{
@@ -149,8 +165,12 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 }
 
 // leastScore is the score below which a candidate is not shown: a change
-// without a relation, or one that can't cause such a symptom.
-const leastScore = 0.05
+// without a relation, or one that can't cause such a symptom. leastShare is the
+// least share of the best score.
+const (
+	leastScore = 0.05
+	leastShare = 0.08
+)
 
 // gapsOf returns the gaps of all resources of a view that touch a time.
 func (s *Service) gapsOf(ctx context.Context, view history.View, from, to time.Time) ([]history.Gap, error) {
@@ -237,17 +257,22 @@ func (w *investigation) owns(family map[types.UID]bool, r *history.Record) bool 
 // the newest onsets.
 func (w *investigation) observe(ctx context.Context, newest *history.Record, onsets []*history.Record) error {
 	groups := map[string]*ObservedSymptom{}
+	having := map[string]map[string]bool{} // the objects that have a symptom, by its code
 	var order []string
-	add := func(found []symptom.Symptom, of *history.Record, since time.Time) {
+	add := func(found []symptom.Symptom, r *history.Record, since time.Time) {
+		of := subjectOf(r)
+		id := of.Kind + "/" + of.Ref.Name
 		for _, s := range found {
-			key := s.Code
-			g := groups[key]
+			g := groups[s.Code]
 			if g == nil {
 				g = &ObservedSymptom{Symptom: s, Of: of, Since: since}
-				groups[key] = g
-				order = append(order, key)
+				groups[s.Code], having[s.Code] = g, map[string]bool{}
+				order = append(order, s.Code)
 			}
-			g.Count++
+			if !having[s.Code][id] {
+				having[s.Code][id] = true
+				g.Count++
+			}
 			if since.Before(g.Since) {
 				g.Since, g.Of = since, of
 			}
@@ -274,6 +299,10 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 		}
 		add(own, newest, since)
 	}
+	// What the status of objects says comes first, because Events repeat it.
+	slices.SortStableFunc(objects, func(a, b *history.Record) int {
+		return cmp.Compare(rankOf(a), rankOf(b))
+	})
 	for _, o := range objects {
 		if o.Ref.UID == newest.Ref.UID {
 			continue
@@ -306,6 +335,14 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 		w.answer.Symptoms = append(w.answer.Symptoms, *groups[key])
 	}
 	return nil
+}
+
+// rankOf orders Events after other records.
+func rankOf(r *history.Record) int {
+	if r.Regarding != nil {
+		return 1
+	}
+	return 0
 }
 
 // healthyBefore finds the newest healthy version of the object before the

@@ -143,6 +143,17 @@ func kindOf(c *Candidate) Kind {
 	return Other
 }
 
+// reachesOthers reports whether a change of the kind can have an effect on
+// objects that have no relation to the changed one.
+func reachesOthers(k Kind) bool {
+	switch k {
+	case NodeState, Limits, Admission, Network, Definition, Permission, Storage:
+		return true
+	default:
+		return false
+	}
+}
+
 // starts are the symptoms of containers that don't start or stop again.
 var starts = effects{ //nolint:gochecknoglobals // a constant table
 	Image: 3, Command: 2.5, Configuration: 2, Mounts: 1.8, Memory: 1.5, Probe: 1.5, Permission: 1.2, Removal: 1.5,

@@ -153,6 +153,9 @@ func (r *Ranked) time(onset time.Time) {
 // match weighs whether a change of these fields can cause such a symptom.
 func (r *Ranked) match(codes []string) {
 	kind := kindOf(&r.Candidate)
+	if r.Distance >= Nearby && !reachesOthers(kind) {
+		return
+	}
 	best, name := 1.0, ""
 	for i, code := range codes {
 		factor := effect(code, kind)
