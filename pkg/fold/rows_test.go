@@ -166,7 +166,8 @@ func TestRows_HaveEachChangeOnce(t *testing.T) {
 		var changes []fold.Change
 		at := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 		for range random.IntN(60) {
-			at = at.Add(time.Duration(1 + random.Int64N(int64([]time.Duration{time.Second, time.Hour}[random.IntN(2)]))))
+			pause := []time.Duration{time.Second, time.Hour}[random.IntN(2)]
+			at = at.Add(1 + time.Duration(random.Int64N(int64(pause))))
 			r := &history.Record{
 				Ref: history.ObjectRef{
 					Resource: []string{"configmaps", "namespaces"}[random.IntN(5)/4], Name: fmt.Sprint(random.IntN(4)),

@@ -32,7 +32,8 @@ const (
 
 // FoldedPage is a page of folded rows.
 type FoldedPage struct {
-	// Page is about the root changes and onsets of the rows. It has no Versions.
+	// Page is about the root changes and onsets of the rows. It has no
+	// Versions.
 	Page
 	// Rows are in the question's order, by their first or last changes.
 	Rows []FoldedRow
@@ -262,7 +263,8 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 			}
 			next = cmp.Or(next, owner)
 		}
-		if next == nil || slices.ContainsFunc(chain, func(o *history.Record) bool { return o.Ref.UID == next.Ref.UID }) {
+		circular := func(o *history.Record) bool { return o.Ref.UID == next.Ref.UID }
+		if next == nil || slices.ContainsFunc(chain, circular) {
 			break
 		}
 		chain = append(chain, next)

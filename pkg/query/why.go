@@ -489,7 +489,8 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		for _, verbs := range [][]history.Verb{{history.Delete}, nil} {
 			saved := w.answer.Searched
 			w.answer.Searched = near
-			err := add(history.Filter{Namespace: of.scope, Verbs: verbs}, 2*perObject, &neighbour{distance: of.distance})
+			all := history.Filter{Namespace: of.scope, Verbs: verbs}
+			err := add(all, 2*perObject, &neighbour{distance: of.distance})
 			w.answer.Searched = saved
 			if err != nil {
 				return nil, err

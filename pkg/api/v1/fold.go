@@ -35,8 +35,8 @@ type Row struct {
 	Changes []Event `json:"changes"`
 	// Problems began after the changes, oldest first.
 	Problems []Problem `json:"problems"`
-	// Outcome is how the changes ended, as far as the record shows. It is absent
-	// if that is not known, or if nothing is expected to follow.
+	// Outcome is how the changes ended, as far as the record shows. It is
+	// absent if that is not known, or if nothing is expected to follow.
 	Outcome *Outcome `json:"outcome,omitempty"`
 	// Consequences is the number of versions that follow from the changes.
 	Consequences int `json:"consequences"`
@@ -46,7 +46,8 @@ type Row struct {
 
 // Outcome is how a change ended.
 type Outcome struct {
-	// State is "ready", "progressing", "failing" or "done". Others may be added.
+	// State is "ready", "progressing", "failing" or "done". Others may be
+	// added.
 	State string `json:"state"`
 	// Text describes the state in a few words: "3/3 ready", or "2 pods
 	// ImagePullBackOff".
