@@ -23,6 +23,8 @@ func (s *summarizer) content(c Change) {
 	switch {
 	case c.Kind != Changed || !wasText || !isText || isHash(old) || isHash(now) || c.Path[0].Field == "binaryData":
 		s.add(phrase{rank: byContent, name: key, text: c.Kind.String()})
+	case isValue(old) && isValue(now): // most values are not files
+		s.add(phrase{rank: byContent, name: key, text: c.transition()})
 	case s.leaves(key, old, now):
 	default:
 		s.add(phrase{rank: byContent, name: key, text: lines(old, now)})
@@ -32,10 +34,6 @@ func (s *summarizer) content(c Change) {
 // leaves adds the phrases for the changes inside of a text with a structure. It
 // returns false if there is no structure, or nothing or too much in it changed.
 func (s *summarizer) leaves(key, old, now string) bool {
-	// Most values are not files.
-	if isValue(old) && isValue(now) {
-		return false
-	}
 	before, ok := content.Decode(old)
 	if !ok {
 		return false

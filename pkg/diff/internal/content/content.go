@@ -94,7 +94,7 @@ func isShallow(value any, depth int) bool {
 // fromYAML decodes one YAML document. ok is false if the text is anything else.
 func fromYAML(text string) (value any, ok bool) {
 	// A text without these characters has neither a map nor a list.
-	if !strings.Contains(text, ":") && !strings.Contains(text, "- ") {
+	if !strings.Contains(text, ":") && !strings.Contains(text, "- ") || opensMany(text) {
 		return nil, false
 	}
 	d := yaml.NewDecoder(strings.NewReader(text))
@@ -103,6 +103,23 @@ func fromYAML(text string) (value any, ok bool) {
 		return nil, false
 	}
 	return fromNode(document.Content[0], maxDepth)
+}
+
+// opensMany reports whether a text has many more opening than closing brackets
+// at some place. The YAML parser needs much time for them.
+func opensMany(text string) bool {
+	open := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '{', '[':
+			if open++; open > 4*maxDepth {
+				return true
+			}
+		case '}', ']':
+			open = max(open-1, 0)
+		}
+	}
+	return false
 }
 
 // fromNode returns the value of a YAML node.
