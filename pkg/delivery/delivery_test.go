@@ -76,7 +76,8 @@ func TestOf(t *testing.T) {
 		{
 			"Helm without a chart", deployment(`"app.kubernetes.io/managed-by":"Helm"`, helmAnnotations),
 			"terraform-provider-helm_v2.9.0_x5",
-			delivery.Delivery{Tool: "helm", Kind: "release", Name: "api", Namespace: "shop"}, "release shop/api",
+			delivery.Delivery{Tool: "helm", Kind: "release", Name: "api", Namespace: "shop"},
+			"release shop/api",
 		},
 		{
 			"record of a Helm release", releaseSecret, "Helm",
@@ -90,30 +91,35 @@ func TestOf(t *testing.T) {
 		},
 		{
 			"Argo CD", deployment(`"app.kubernetes.io/instance":"x"`, tracking), "argocd-controller",
-			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api"}, "app api",
+			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api"},
+			"app api",
 		},
 		{
 			"Argo CD with a namespace", deployment("", strings.Replace(tracking, `"api:`, `"shop_api:`, 1)),
 			"argocd-application-controller",
-			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api", Namespace: "shop"}, "app shop/api",
+			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api", Namespace: "shop"},
+			"app shop/api",
 		},
 		{
 			"Argo CD without a group", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop",` +
 				`"annotations":{"argocd.argoproj.io/tracking-id":"api:/Namespace:default/shop"}}}`,
 			"argocd-controller",
-			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api"}, "app api",
+			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api"},
+			"app api",
 		},
 		{
 			"label of Argo CD",
 			deployment(`"argocd.argoproj.io/instance":"shop_api","app.kubernetes.io/instance":"x"`, ""),
 			"argocd-controller",
-			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api", Namespace: "shop"}, "app shop/api",
+			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api", Namespace: "shop"},
+			"app shop/api",
 		},
 		{
 			"common label by Argo CD", deployment(`"app.kubernetes.io/instance":"api","helm.sh/chart":"api-1.2.4"`,
 				""),
 			"argocd-application-controller",
-			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api", Chart: "api-1.2.4"}, "chart api-1.2.4",
+			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "api", Chart: "api-1.2.4"},
+			"chart api-1.2.4",
 		},
 		{
 			"Application", application(`"sync":{"status":"OutOfSync","revision":"x"},"operationState":{` +
@@ -135,7 +141,9 @@ func TestOf(t *testing.T) {
 		},
 		{
 			"Application of an application", application(`"sync":{"status":"Synced","revision":"1.2.4"}`),
-			"argocd-controller", delivery.Delivery{Tool: "argocd", Kind: "app", Name: "root"}, "app root",
+			"argocd-controller",
+			delivery.Delivery{Tool: "argocd", Kind: "app", Name: "root"},
+			"app root",
 		},
 		{
 			"Flux", deployment(kustomization, ""), "kustomize-controller",
@@ -188,7 +196,8 @@ func TestOf(t *testing.T) {
 		},
 		{
 			"cause", deployment("", `"kubernetes.io/change-cause":"build\n 42"`), "kubectl-annotate",
-			delivery.Delivery{Tool: "kubectl", Cause: "build 42"}, "build 42",
+			delivery.Delivery{Tool: "kubectl", Cause: "build 42"},
+			"build 42",
 		},
 		{
 			"cause of a release", deployment(helmLabels, helmAnnotations+`,"kubernetes.io/change-cause":"build 42"`),
@@ -247,9 +256,11 @@ func TestOf_GuessesNothing(t *testing.T) {
 			"an Application that is not synchronized", application(`"sync":{"status":"OutOfSync","revision":"x"}`),
 			"argocd-application-controller",
 		},
-		{"an Application that is synchronizing",
+		{
+			"an Application that is synchronizing",
 			application(`"operationState":{"phase":"Running","syncResult":{"revision":"x"}}`),
-			"argocd-application-controller"},
+			"argocd-application-controller",
+		},
 		{
 			"half of the labels of Flux", deployment(`"kustomize.toolkit.fluxcd.io/name":"apps"`, ""),
 			"kustomize-controller",

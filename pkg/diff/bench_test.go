@@ -28,7 +28,10 @@ func BenchmarkSummary(b *testing.B) {
 		fmt.Fprintf(&lines, `key%d: value\n`, i)
 	}
 	for _, update := range []struct{ name, object string }{
-		{"pod", pod}, {"deployment", deployment}, {"status", status}, {"custom", custom},
+		{"pod", pod},
+		{"deployment", deployment},
+		{"status", status},
+		{"custom", custom},
 		{"configmap", `{"data":{"LEVEL":"$1"}}`},
 		{"file", `{"data":{"app.yaml":"` + lines.String() + `timeout: $1\n"}}`},
 	} {

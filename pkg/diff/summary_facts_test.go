@@ -74,8 +74,18 @@ func TestSummary_SaysTheFact(t *testing.T) {
 			condition(`"status":"True","message":"b"`),
 			"Ready: b",
 		},
-		{"reordered conditions", `{"status":{"conditions":[{"type":"A"},{"type":"B"}]}}`,
-			`{"status":{"conditions":[{"type":"B"},{"type":"A"}]}}`, ""},
+		{
+			"reordered conditions", `{"status":{"conditions":[{"type":"A"},{"type":"B"}]}}`,
+			`{"status":{"conditions":[{"type":"B"},{"type":"A"}]}}`, "",
+		},
+		{
+			"conditions of several parents",
+			`{"status":{"parents":[{"conditions":[{"type":"Ready","status":"True","reason":"a"}]},` +
+				`{"conditions":[{"type":"Ready","status":"True","reason":"a"}]}]}}`,
+			`{"status":{"parents":[{"conditions":[{"type":"Ready","status":"False","reason":"b"}]},` +
+				`{"conditions":[{"type":"Ready","status":"True","reason":"c"}]}]}}`,
+			"Ready False: b (+1 more)",
+		},
 		{"cordoned", `{"spec":{}}`, `{"spec":{"unschedulable":true}}`, "cordoned"},
 
 		// Networks

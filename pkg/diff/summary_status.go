@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -167,11 +168,11 @@ func lastWords(message string) string {
 func (s *summarizer) condition(i int) phrase {
 	c := &s.changes[i]
 	name := itemName(c.Path.last(1))
-	if _, last := s.sibling(i+1, c.Path); last {
+	if s.isSibling(i+1, c.Path) {
 		return phrase{}
 	}
 	var status, reason, message *Change
-	for j, ok := i, true; ok; {
+	for j := i; j == i || s.isSibling(j, c.Path); j-- {
 		switch at := &s.changes[j]; at.Path.last(0).Field {
 		case "status":
 			status = at
@@ -180,8 +181,6 @@ func (s *summarizer) condition(i int) phrase {
 		case "message":
 			message = at
 		}
-		j--
-		_, ok = s.sibling(j, c.Path)
 	}
 	why := reasonOf(reason.new(), message.new())
 	p := phrase{rank: byAftermath, text: name}
@@ -210,17 +209,14 @@ func conditionRank(name string) int {
 	return byCondition
 }
 
-// sibling returns the change with an index, if it is not noise and of another
-// field of the same condition.
-func (s *summarizer) sibling(i int, of Path) (*Change, bool) {
+// isSibling reports whether the change with an index is of another field of the
+// same condition, and not noise.
+func (s *summarizer) isSibling(i int, of Path) bool {
 	if i < 0 || i >= len(s.changes) {
-		return nil, false
+		return false
 	}
-	c := &s.changes[i]
-	if len(c.Path) != len(of) || c.Path.last(1) != of.last(1) || c.Path.last(0).Item {
-		return nil, false
-	}
-	return c, !conditionNoise(c.Path.last(0).Field)
+	p := s.changes[i].Path
+	return len(p) == len(of) && slices.Equal(p[:len(p)-1], of[:len(of)-1]) && !conditionNoise(p.last(0).Field)
 }
 
 // new returns the new value of a change, which may be nil.

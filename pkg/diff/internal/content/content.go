@@ -10,6 +10,7 @@ package content
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 
@@ -66,7 +67,7 @@ func fromJSON(text string) (value any, ok bool) {
 		return nil, false
 	}
 	_, err := d.Token()
-	return value, err == io.EOF && isShallow(value, maxDepth)
+	return value, errors.Is(err, io.EOF) && isShallow(value, maxDepth)
 }
 
 // isShallow reports whether a value is nested at most depth times.
@@ -99,7 +100,7 @@ func fromYAML(text string) (value any, ok bool) {
 	}
 	d := yaml.NewDecoder(strings.NewReader(text))
 	var document, next yaml.Node
-	if d.Decode(&document) != nil || d.Decode(&next) != io.EOF || len(document.Content) != 1 {
+	if d.Decode(&document) != nil || !errors.Is(d.Decode(&next), io.EOF) || len(document.Content) != 1 {
 		return nil, false
 	}
 	return fromNode(document.Content[0], maxDepth)
