@@ -17,8 +17,8 @@ type Delivery struct {
 	// Kind is what the release is of: a release (of Helm), an app, a
 	// kustomization or a helmrelease.
 	Kind string
-	// Name and Namespace are those of the release, the app, the kustomization or
-	// the HelmRelease.
+	// Name and Namespace are those of the release, the app, the kustomization
+	// or the HelmRelease.
 	Name, Namespace string
 	// Chart is the Helm chart with its version, such as api-1.2.4.
 	Chart string

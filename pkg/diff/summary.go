@@ -134,16 +134,40 @@ func phrases(changes []Change) []phrase {
 }
 
 // summarizer collects the phrases of changes.
+//
+// An object may have 100,000 changes, so the work per change is bounded.
 type summarizer struct {
 	changes []Change
 	all     []phrase
+	seen    map[phrase]bool // nil if there are few
 }
+
+// few is how many phrases are compared with each other. If there are more, a
+// map is used, or they are not related.
+const few = 64
 
 // add adds a phrase unless it has no text or is there already.
 func (s *summarizer) add(p phrase) {
-	if p.name+p.text != "" && !slices.Contains(s.all, p) {
-		s.all = append(s.all, p)
+	switch {
+	case p.name == "" && p.text == "":
+		return
+	case len(s.all) < few:
+		if slices.Contains(s.all, p) {
+			return
+		}
+	default:
+		if s.seen == nil {
+			s.seen = make(map[phrase]bool, 4*few)
+			for _, before := range s.all {
+				s.seen[before] = true
+			}
+		}
+		if s.seen[p] {
+			return
+		}
+		s.seen[p] = true
 	}
+	s.all = append(s.all, p)
 }
 
 // change adds the phrases of the change with an index.
@@ -154,7 +178,15 @@ func (s *summarizer) change(i int) {
 	case inCondition(c.Path) && c.Path.last(1).Key != "":
 		s.add(s.condition(i))
 	case c.Path.Below("status"):
+		if c.Kind == Added && c.Path.last(0).Field == "conditions" {
+			for _, part := range partsOf(*c) {
+				s.add(statusPhrase(part))
+			}
+			return
+		}
 		s.add(statusPhrase(*c))
+	case isPort(c):
+		s.port(i)
 	default:
 		s.parts(*c)
 	}
@@ -164,6 +196,9 @@ func (s *summarizer) change(i int) {
 // a request becomes one phrase, ambiguous fields get the names of their
 // parents, and containers are named if there are several.
 func (s *summarizer) relate() {
+	if len(s.all) > few {
+		return
+	}
 	several, first := false, ""
 	for i := range s.all {
 		p := &s.all[i]

@@ -79,6 +79,12 @@ func TestSummary_SaysTheFact(t *testing.T) {
 			`{"status":{"conditions":[{"type":"B"},{"type":"A"}]}}`, "",
 		},
 		{
+			"first conditions", `{"status":{"active":1}}`,
+			`{"status":{"active":1,"conditions":[{"type":"Failed","status":"True","reason":"BackoffLimitExceeded",` +
+				`"message":"Job has reached the limit"}]}}`,
+			"Failed True: BackoffLimitExceeded, Job has reached the limit",
+		},
+		{
 			"conditions of several parents",
 			`{"status":{"parents":[{"conditions":[{"type":"Ready","status":"True","reason":"a"}]},` +
 				`{"conditions":[{"type":"Ready","status":"True","reason":"a"}]}]}}`,

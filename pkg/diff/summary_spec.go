@@ -5,9 +5,12 @@ import (
 	"strings"
 )
 
-// maxParts bounds into how many parts a value that only one side has is
-// divided.
-const maxParts = 32
+// The bounds of how a value that only one side has is divided: into how many
+// parts, and at which depth.
+const (
+	maxParts      = 32
+	maxPartsDepth = 24
+)
 
 // parts adds the phrases for a change outside of the status. A value that only
 // one side has is divided, if its parts say more: a map of labels, or a list of
@@ -23,8 +26,6 @@ func (s *summarizer) parts(c Change) {
 	}
 	switch {
 	case c.Noise():
-	case isPort(c):
-		s.port(c)
 	case len(c.Path) == 2 && isContent(c.Path[0].Field) && !c.Path[1].Item:
 		s.content(c)
 	case c.Path.Below("metadata"):
@@ -38,7 +39,7 @@ func (s *summarizer) parts(c Change) {
 // none if it is not divided.
 func partsOf(c Change) (parts []Change) {
 	last := c.Path.last(0)
-	if last.Item || !isDivided(last.Field) {
+	if last.Item || !isDivided(last.Field) || len(c.Path) > maxPartsDepth {
 		return nil
 	}
 	value := c.Old
@@ -83,7 +84,7 @@ func isDivided(field string) bool {
 	case "labels", "annotations", "selector", "matchLabels", "nodeSelector", "data", "stringData", "binaryData",
 		"resources", "limits", "requests", "taints", "tolerations", "env", "envFrom", "volumes", "volumeMounts",
 		"containers", "initContainers", "ephemeralContainers", "rules", "subjects", "ports", "tls", "hosts",
-		"webhooks", "finalizers", "ownerReferences", "imagePullSecrets":
+		"webhooks", "finalizers", "ownerReferences", "imagePullSecrets", "conditions":
 		return true
 	default:
 		return false
@@ -273,36 +274,45 @@ func whole(c Change) map[string]any {
 
 // isPort reports whether the change adds or removes a port that is identified
 // by its number.
-func isPort(c Change) bool {
+func isPort(c *Change) bool {
 	last := c.Path.last(0)
 	return last.Item && c.Kind != Changed &&
 		(strings.HasPrefix(last.Key, "port=") || strings.HasPrefix(last.Key, "containerPort="))
 }
 
-// port adds the phrases for a port that was added or removed. If one port of a
-// list was removed and one added, the port changed.
-func (s *summarizer) port(c Change) {
+// port adds the phrases for the change with an index, which adds or removes a
+// port. If one port of a list was removed and one added, the port changed.
+func (s *summarizer) port(i int) {
+	c := &s.changes[i]
+	list := c.Path[:len(c.Path)-1]
+	inList := func(j int) bool {
+		return j >= 0 && j < len(s.changes) && len(s.changes[j].Path) > len(list) &&
+			slices.Equal(s.changes[j].Path[:len(list)], list)
+	}
+	first, last := i, i
+	for i-first < few && inList(first-1) {
+		first--
+	}
+	for last-i < few && inList(last+1) {
+		last++
+	}
 	var added, removed []*Change
-	for i := range s.changes {
-		of := &s.changes[i]
-		if !isPort(*of) || !slices.Equal(of.Path[:len(of.Path)-1], c.Path[:len(c.Path)-1]) {
-			continue
-		}
-		if of.Kind == Added {
+	for j := first; j <= last; j++ {
+		switch of := &s.changes[j]; {
+		case len(of.Path) != len(c.Path) || !isPort(of):
+		case of.Kind == Added:
 			added = append(added, of)
-		} else {
+		default:
 			removed = append(removed, of)
 		}
 	}
-	if len(added) != 1 || len(removed) != 1 {
-		s.add(specPhrase(c))
-		return
-	}
-	if c.Kind == Added {
-		return // it is part of the removal
-	}
-	for _, inside := range Objects(whole(*removed[0]), whole(*added[0])) {
-		inside.Path = slices.Concat(added[0].Path, inside.Path)
-		s.add(specPhrase(inside))
+	switch {
+	case len(added) != 1 || len(removed) != 1 || last-first >= few:
+		s.add(specPhrase(*c))
+	case c.Kind == Removed: // the addition is part of it
+		for _, inside := range Objects(whole(*removed[0]), whole(*added[0])) {
+			inside.Path = slices.Concat(added[0].Path, inside.Path)
+			s.add(specPhrase(inside))
+		}
 	}
 }

@@ -201,12 +201,17 @@ func (s *summarizer) condition(i int) phrase {
 	return p
 }
 
-// conditionRank returns the rank of a condition whose status changed.
+// conditionRank returns the rank of a condition whose status changed. Some
+// conditions of pods are parts of others.
 func conditionRank(name string) int {
-	if name == "Ready" || name == "Available" {
+	switch name {
+	case "Ready", "Available":
 		return byReady
+	case "ContainersReady", "PodReadyToStartContainers", "Initialized":
+		return byAftermath
+	default:
+		return byCondition
 	}
-	return byCondition
 }
 
 // isSibling reports whether the change with an index is of another field of the

@@ -144,6 +144,28 @@ func TestSummary_IsBounded(t *testing.T) {
 	}
 }
 
+// TestSummary_OfManyChanges has objects of about 1 MB with nothing in common.
+func TestSummary_OfManyChanges(t *testing.T) {
+	const n = 30000
+	var old, now, oldLimits, limits []string
+	for i := range n {
+		old, now = append(old, fmt.Sprintf(`{"port":%d}`, i)), append(now, fmt.Sprintf(`{"port":%d}`, n+i))
+		oldLimits = append(oldLimits, fmt.Sprintf(`"l%d":1`, i))
+		limits = append(limits, fmt.Sprintf(`"l%d":2`, i))
+	}
+	of := func(ports, limits []string) map[string]any {
+		return object(t, `{"spec":{"ports":[`+strings.Join(ports, ",")+`],"resources":{"limits":{`+
+			strings.Join(limits, ",")+`}}}}`)
+	}
+	got := diff.Summary(diff.Objects(of(old, oldLimits), of(now, limits)))
+	checkSummary(t, got)
+	if want := fmt.Sprintf("(+%d more)", 3*n-6); !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want it to end with %q", got, want)
+	}
+	deep := object(t, strings.Repeat(`{"labels":`, 9000)+`{}`+strings.Repeat(`}`, 9000))
+	checkSummary(t, diff.Summary(diff.Objects(nil, deep)))
+}
+
 // TestSummary_DecodedNumbers has numbers as each option of the decoder returns
 // them.
 func TestSummary_DecodedNumbers(t *testing.T) {
