@@ -200,10 +200,14 @@ func (s *summarizer) relate() {
 		return
 	}
 	several, first := false, ""
+	inTrouble := slices.ContainsFunc(s.all, func(p phrase) bool { return p.rank == byTrouble })
 	for i := range s.all {
 		p := &s.all[i]
 		if name, ok := strings.CutSuffix(p.name, " limit"); ok && p.rank == byResources {
 			s.mergeRequest(p, name)
+		}
+		if inTrouble && (p.rank == byReady || p.rank == byCondition) {
+			p.rank = byAftermath // of a container's trouble
 		}
 		if p.container != "" {
 			several = several || first != "" && first != p.container

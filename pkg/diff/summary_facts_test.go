@@ -272,6 +272,18 @@ func TestSummary_SaysTheFact(t *testing.T) {
 			"migrate exit 2 (+1 more)",
 		},
 		{
+			"trouble and its conditions",
+			`{"status":{"conditions":[{"type":"Ready","status":"True"}],"containerStatuses":[{"name":"app",` +
+				`"restartCount":0,"state":{"running":{}}}]}}`,
+			`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"x"}],"containerStatuses":[{"name":"app",` +
+				`"restartCount":1,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}}`,
+			"app waiting CrashLoopBackOff, restarts 0 → 1 (+2 more)",
+		},
+		{
+			"counts", `{"status":{"availableReplicas":1,"readyReplicas":1}}`,
+			`{"status":{"availableReplicas":2,"readyReplicas":2}}`, "status.readyReplicas 1 → 2 (+1 more)",
+		},
+		{
 			"out of memory", terminated(""), terminated(`{"exitCode":137,"reason":"OOMKilled","message":"a\nb\n\n"}`),
 			"migrate terminated OOMKilled (exit 137): b (+1 more)",
 		},

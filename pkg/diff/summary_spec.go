@@ -109,6 +109,9 @@ func metadataPhrase(c Change) phrase {
 		p.name = "label " + cut(line(field.Field), pathWidth)
 	case inMap && c.Path.Below("metadata", "annotations"):
 		p.name = "annotation " + cut(line(field.Field), pathWidth)
+		if strings.HasPrefix(field.Field, "deployment.kubernetes.io/") { // copies of other fields
+			p.rank = byAftermath
+		}
 	case c.Path.Below("metadata", "finalizers") && field.Item:
 		p.name, p.text = itemFact(c, "finalizer")
 	case c.Path.Below("metadata", "ownerReferences") && len(c.Path) == 3 && field.Item && c.Kind != Changed:

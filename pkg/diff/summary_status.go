@@ -23,7 +23,11 @@ func statusPhrase(c Change) phrase {
 	}
 	text := shortPath(c.Path) + " " + c.transition()
 	if c.Kind != Reordered && isCount(c) {
-		return phrase{rank: byCounts, text: text}
+		p := phrase{rank: byCounts, depth: 1, text: text}
+		if c.Path.is("status", "readyReplicas") {
+			p.depth = 0
+		}
+		return p
 	}
 	return phrase{rank: byStatus, text: text}
 }

@@ -62,7 +62,7 @@ func TestSummary(t *testing.T) {
 			"data", `{"data":{"LEVEL":"info","app.conf":"a\nb"}}`,
 			`{"data":{"LEVEL":"debug","app.conf":"a\nc"}}`, "LEVEL info → debug, app.conf b → c",
 		},
-		{"data key", `{"data":{}}`, `{"data":{"LEVEL":"debug"}}`, "LEVEL added"},
+		{"data key", `{"data":{}}`, `{"data":{"LEVEL":"debug"}}`, "LEVEL=debug added"},
 		{
 			"readyReplicas", `{"status":{"readyReplicas":2}}`,
 			`{"status":{"readyReplicas":3}}`, "status.readyReplicas 2 → 3",
