@@ -14,7 +14,7 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 		advice = "; relative times and ages use the recorder's clock\n"
 		names  = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
 		ready  = "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n"
-		update = "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n"
+		update = "4   12m   update   kubectl-set   image app 1.4 → 1.5\n"
 	)
 	for _, tt := range []struct {
 		offset  time.Duration

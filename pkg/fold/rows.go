@@ -255,9 +255,9 @@ func fields(c *Change) string {
 // arrow is between the old and the new value in a summary.
 const arrow = " → "
 
-// subjectOf returns the words of a part of a summary before its old value:
-// "image app:" for "image app: 1.4 → 1.5". A part without values is returned
-// whole.
+// subjectOf returns the words of a part of a summary before its old value: in
+// "image app 1.4 → 1.5" those are "image app". A part without values is
+// returned whole.
 func subjectOf(part string) string {
 	before, _, changed := strings.Cut(part, arrow)
 	if !changed {

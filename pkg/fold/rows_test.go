@@ -62,10 +62,10 @@ func TestRows(t *testing.T) {
 	}{
 		{
 			"different changes", `
-			0 update deployments/web kubectl-set image app: 1.4 → 1.5
+			0 update deployments/web kubectl-set image app 1.4 → 1.5
 			5 update deployments/web helm label a x → y
 			9 delete configmaps/flags - deleted`,
-			[]string{"change: image app: 1.4 → 1.5", "change: label a x → y", "change: deleted"},
+			[]string{"change: image app 1.4 → 1.5", "change: label a x → y", "change: deleted"},
 		},
 		{
 			"repeated by an operator", `
@@ -88,46 +88,46 @@ func TestRows(t *testing.T) {
 		},
 		{
 			"repeated by a person later", `
-			0 update deployments/web kubectl-scale scaled 2 → 0
-			1200 update deployments/web kubectl-scale scaled 0 → 2`,
-			[]string{"change: scaled 2 → 0", "change: scaled 0 → 2"},
+			0 update deployments/web kubectl-scale replicas 2 → 0
+			1200 update deployments/web kubectl-scale replicas 0 → 2`,
+			[]string{"change: replicas 2 → 0", "change: replicas 0 → 2"},
 		},
 		{
 			"a fight", `
-			0 update deployments/web kubectl scaled 2 → 4
-			3 update deployments/web ledger-operator scaled 4 → 2
-			20 update deployments/web kubectl scaled 2 → 4
-			23 update deployments/web ledger-operator scaled 4 → 2`,
+			0 update deployments/web kubectl replicas 2 → 4
+			3 update deployments/web ledger-operator replicas 4 → 2
+			20 update deployments/web kubectl replicas 2 → 4
+			23 update deployments/web ledger-operator replicas 4 → 2`,
 			[]string{"fight ×4: replicas 2 ⇄ 4"},
 		},
 		{
 			"once there and back is not a fight", `
-			0 update deployments/web kubectl scaled 2 → 4
-			3 update deployments/web ledger-operator scaled 4 → 2`,
-			[]string{"change: scaled 2 → 4", "change: scaled 4 → 2"},
+			0 update deployments/web kubectl replicas 2 → 4
+			3 update deployments/web ledger-operator replicas 4 → 2`,
+			[]string{"change: replicas 2 → 4", "change: replicas 4 → 2"},
 		},
 		{
 			"a fight after repeats", `
-			0 update deployments/web kubectl scaled 2 → 3
-			1 update deployments/web kubectl scaled 3 → 4
-			3 update deployments/web op scaled 4 → 2
-			20 update deployments/web kubectl scaled 2 → 4
-			23 update deployments/web op scaled 4 → 2`,
-			[]string{"change: scaled 2 → 3", "fight ×4: replicas 2 ⇄ 4"},
+			0 update deployments/web kubectl replicas 2 → 3
+			1 update deployments/web kubectl replicas 3 → 4
+			3 update deployments/web op replicas 4 → 2
+			20 update deployments/web kubectl replicas 2 → 4
+			23 update deployments/web op replicas 4 → 2`,
+			[]string{"change: replicas 2 → 3", "fight ×4: replicas 2 ⇄ 4"},
 		},
 		{
 			"the same change in many objects", `
-			0 update deployments/a flux image app: 1 → 2
-			1 update deployments/b flux image app: 1 → 2
-			2 update statefulsets/s flux image app: 1 → 2
-			3 update deployments/c flux image app: 1 → 2`,
-			[]string{"bulk ×3: image app: 1 → 2 in 3 deployments", "change: image app: 1 → 2"},
+			0 update deployments/a flux image app 1 → 2
+			1 update deployments/b flux image app 1 → 2
+			2 update statefulsets/s flux image app 1 → 2
+			3 update deployments/c flux image app 1 → 2`,
+			[]string{"bulk ×3: image app 1 → 2 in 3 deployments", "change: image app 1 → 2"},
 		},
 		{
 			"the same change in two objects", `
-			0 update deployments/a flux image app: 1 → 2
-			1 update deployments/b flux image app: 1 → 2`,
-			[]string{"change: image app: 1 → 2", "change: image app: 1 → 2"},
+			0 update deployments/a flux image app 1 → 2
+			1 update deployments/b flux image app 1 → 2`,
+			[]string{"change: image app 1 → 2", "change: image app 1 → 2"},
 		},
 		{
 			"a namespace", `

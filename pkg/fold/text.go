@@ -41,9 +41,6 @@ func alternating(changes []Change) string {
 	}
 	i := strings.LastIndexByte(before, ' ')
 	subject := strings.TrimSpace(before[:i+1])
-	if subject == "scaled" {
-		subject = "replicas"
-	}
 	a, b := before[i+1:], after
 	if a > b && len(a) >= len(b) || len(a) > len(b) {
 		a, b = b, a
