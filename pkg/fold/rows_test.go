@@ -72,7 +72,7 @@ func TestRows(t *testing.T) {
 			0 update things/db db-operator spec.seen 1 → 2
 			60 update things/db db-operator spec.seen 2 → 3
 			540 update things/db db-operator spec.seen 3 → 4`,
-			[]string{"repeat ×3: spec.seen 3 → 4"},
+			[]string{"repeat ×3: spec.seen 1 → 4"},
 		},
 		{
 			"repeated after a pause", `

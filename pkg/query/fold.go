@@ -53,6 +53,18 @@ type FoldedRow struct {
 	// Outcome is how the newest change ended, or what the problem is. It is nil
 	// if the record does not show it.
 	Outcome *Outcome
+	// Delivery is the release that made the newest change, in a few words, or
+	// empty.
+	Delivery string
+	// Again is the revision of an earlier version with the same contents as the
+	// newest change, or 0.
+	Again uint64
+	// UsedBy are the objects that use the changed ConfigMap or Secret at the
+	// end of the question.
+	UsedBy []Subject
+	// AfterChange is an earlier change on the page, of configuration that the
+	// failing object of this row uses. It is nil if there is none.
+	AfterChange *history.Record
 	// Consequences is the number of versions that follow from the changes, up
 	// to the next root change of the same object or the end of the question. If
 	// it is not Counted, there are more.
@@ -84,7 +96,11 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f := folding{service: s, view: view, end: q.End, owners: map[types.UID]*history.Record{}}
+	f := folding{
+		service: s, view: view, end: q.End,
+		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
+		terminating: map[string]time.Time{},
+	}
 	folded := FoldedPage{Page: page}
 	if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
 		return FoldedPage{}, err
@@ -116,7 +132,11 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		if row.Outcome, err = f.outcome(ctx, row); err != nil {
 			return FoldedPage{}, err
 		}
+		if err := f.surround(ctx, row); err != nil {
+			return FoldedPage{}, err
+		}
 	}
+	mention(folded.Rows)
 	return folded, nil
 }
 
@@ -141,6 +161,11 @@ type folding struct {
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
+	// terminating is when the deletion of each namespace was requested whose
+	// deletion is on the page.
+	terminating map[string]time.Time
+	// uses has the users of ConfigMaps and Secrets by namespace.
+	uses map[string]map[subjectKey][]Subject
 }
 
 // rows folds versions, which are in the given order, into rows in that order.
@@ -164,6 +189,7 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 				return nil, err
 			}
 			c.Terminating = deletionRequested(full.Object)
+			f.terminating[v.Ref.Name] = c.Terminating
 		}
 		changes = append(changes, c)
 	}
