@@ -75,6 +75,24 @@ func TestRows(t *testing.T) {
 			[]string{"repeat ×3: spec.seen 1 → 4"},
 		},
 		{
+			"two releases", `
+			0 update deployments/web helm image app 1 → 2
+			60 update deployments/web helm image app 2 → 3`,
+			[]string{"change: image app 1 → 2", "change: image app 2 → 3"},
+		},
+		{
+			"scaled by the autoscaler", `
+			0 update deployments/web horizontal-pod-autoscaler replicas 2 → 4
+			60 update deployments/web horizontal-pod-autoscaler replicas 4 → 3`,
+			[]string{"repeat ×2: replicas 2 → 3"},
+		},
+		{
+			"scaled twice by a person", `
+			0 update deployments/web kubectl replicas 3 → 2
+			1 update deployments/web kubectl replicas 2 → 4`,
+			[]string{"change: replicas 3 → 2", "change: replicas 2 → 4"},
+		},
+		{
 			"repeated after a pause", `
 			0 update things/db db-operator spec.seen 1 → 2
 			4000 update things/db db-operator spec.seen 2 → 3`,
