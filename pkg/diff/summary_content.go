@@ -21,7 +21,8 @@ func (s *summarizer) content(c Change) {
 	old, wasText := c.Old.(string)
 	now, isText := c.New.(string)
 	switch {
-	case c.Kind == Added && isText && isValue(now) && len(now) <= valueWidth && c.Path[0].Field == "data" && !isHash(now):
+	case c.Kind == Added && isText && isValue(now) && len(now) <= valueWidth &&
+		c.Path[0].Field == "data" && !isHash(now):
 		s.add(phrase{rank: byContent, name: key + "=" + line(now), text: "added"})
 	case c.Kind != Changed || !wasText || !isText || isHash(old) || isHash(now) || c.Path[0].Field == "binaryData":
 		s.add(phrase{rank: byContent, name: key, text: c.Kind.String()})

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
@@ -24,7 +26,9 @@ const (
 	maxConsequences = 1_000
 	// maxChildVersions is the number of versions before a change in which
 	// objects are searched that the changed object owned then.
-	maxChildVersions = 500
+	maxChildVersions = 200
+	// concurrentRows is the number of rows that are completed concurrently.
+	concurrentRows = 4
 	// maxRowObjects is the number of objects of one row whose consequences are
 	// read.
 	maxRowObjects = 20
@@ -124,20 +128,28 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		}
 	}
 	folded.Versions = nil
+	rowsOf, inner := errgroup.WithContext(ctx)
+	rowsOf.SetLimit(concurrentRows)
 	for i := range folded.Rows {
-		row := &folded.Rows[i]
-		if err := f.count(ctx, row); err != nil {
-			return FoldedPage{}, err
-		}
-		if row.Outcome, err = f.outcome(ctx, row); err != nil {
-			return FoldedPage{}, err
-		}
-		if err := f.surround(ctx, row); err != nil {
-			return FoldedPage{}, err
-		}
+		rowsOf.Go(func() error { return f.complete(inner, &folded.Rows[i]) })
+	}
+	if err := rowsOf.Wait(); err != nil {
+		return FoldedPage{}, err
 	}
 	mention(folded.Rows)
 	return folded, nil
+}
+
+// complete adds to a row what follows from its changes and what surrounds them.
+// Rows may be completed concurrently.
+func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
+	if err = f.count(ctx, row); err != nil {
+		return err
+	}
+	if row.Outcome, err = f.outcome(ctx, row); err != nil {
+		return err
+	}
+	return f.surround(ctx, row)
 }
 
 // viewOfConsequences returns what the caller may read in the namespaces of a
@@ -153,11 +165,12 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 	return seen.view, err
 }
 
-// folding makes the rows of one page.
+// folding makes the rows of one page. Its rows may be completed concurrently.
 type folding struct {
 	service *Service
 	view    history.View
-	end     time.Time // of the question; zero: none
+	end     time.Time  // of the question; zero: none
+	mu      sync.Mutex // guards owners and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
@@ -301,18 +314,23 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 // owner returns the newest version of an object by its UID, or nil if the
 // caller can see none.
 func (f *folding) owner(ctx context.Context, uid types.UID) (*history.Record, error) {
-	if owner, known := f.owners[uid]; known {
+	f.mu.Lock()
+	owner, known := f.owners[uid]
+	f.mu.Unlock()
+	if known {
 		return owner, nil
 	}
 	scan := history.Scan{Filter: history.Filter{UID: uid, View: f.view}, Order: history.NewestFirst, Limit: 1}
-	f.owners[uid] = nil
 	for r, err := range f.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return nil, err
 		}
-		f.owners[uid] = r
+		owner = r
 	}
-	return f.owners[uid], nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owners[uid] = owner
+	return owner, nil
 }
 
 // count counts the consequences of a row. Those of an object belong to its

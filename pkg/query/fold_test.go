@@ -252,7 +252,8 @@ func TestFolded_Surroundings(t *testing.T) {
 		"deployments#3: ready 1/1 ready, chart web-1.2.3",
 		"services#1: failing matches 0 pods",
 		"configmaps#2, used by web",
-		"deployments#5: failing pod/web-1-a CrashLoopBackOff, exit 1 \"no a\", again 1, after config#2, chart web-1.2.3",
+		`deployments#5: failing pod/web-1-a CrashLoopBackOff, exit 1 "no a", again 1, after config#2, ` +
+			"chart web-1.2.3",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

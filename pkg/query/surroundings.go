@@ -150,8 +150,11 @@ type subjectKey struct {
 // usesIn returns the objects of a namespace that use ConfigMaps and Secrets, at
 // the end of the page.
 func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey][]Subject, error) {
-	if uses, known := f.uses[namespace]; known {
-		return uses, nil
+	f.mu.Lock()
+	known, read := f.uses[namespace]
+	f.mu.Unlock()
+	if read {
+		return known, nil
 	}
 	uses := map[subjectKey][]Subject{}
 	filter := history.Filter{Namespace: history.ScopeOf(namespace), Resources: users, View: f.view}
@@ -176,6 +179,8 @@ func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey]
 			}
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.uses[namespace] = uses
 	return uses, nil
 }
