@@ -92,11 +92,11 @@ func (p *plan) finish() {
 // Their hits are unordered.
 func (p *plan) ofResource(r *reader, resource uint16) (*plan, error) {
 	one := &plan{
-		index: indexFor(fieldResources), resources: map[uint16]bool{resource: true},
+		index: indexFor(fieldResources, false), resources: map[uint16]bool{resource: true},
 		namespace: p.namespace, view: p.view, byKey: true, unordered: true,
 	}
 	if p.namespace != nil {
-		one.index = indexFor(fieldResources | fieldNamespace)
+		one.index = indexFor(fieldResources|fieldNamespace, false)
 	}
 	err := one.addResources(r)
 	one.finish()
