@@ -204,11 +204,15 @@ func dropDay(tb testing.TB, dir string, day time.Time) {
 	}
 }
 
+// rawMemtable is the size of the memtable of a raw database, in bytes. Badger
+// clears twice as much memory when it opens a database, 128 MB by default.
+const rawMemtable = 8 << 20
+
 // raw opens the Badger database of a closed log.
 func raw(tb testing.TB, dir string) *badger.DB {
 	tb.Helper()
 	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).
-		WithNumLevelZeroTables(14))
+		WithNumLevelZeroTables(14).WithMemTableSize(rawMemtable))
 	if err != nil {
 		tb.Fatal(err)
 	}
