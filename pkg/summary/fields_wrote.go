@@ -28,8 +28,8 @@ import (
 // not by the list alignment of [diff.Objects]. If the two versions have
 // different apiVersions, nothing is proven.
 //
-// others is iterated only if the entry owns a changed list as a whole, so an
-// object with thousands of entries costs little.
+// others is iterated only if the entry may own an atomic list that changed. So
+// an object with thousands of entries costs little.
 func (c *Comparison) Wrote(entry []byte, others iter.Seq[[]byte]) bool {
 	if _, converted := c.Old["apiVersion"]; converted {
 		return false

@@ -60,7 +60,8 @@ func TestWrote(t *testing.T) {
 		{"no JSON", `{"f:metadata":{"f:labels":{"f:a":{}}}`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := summary.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields), slices.Values([][]byte{[]byte(others)}))
+			c := summary.Compare([]byte(before), []byte(now))
+			got := c.Wrote([]byte(tt.fields), slices.Values([][]byte{[]byte(others)}))
 			if got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}

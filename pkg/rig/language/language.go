@@ -236,12 +236,14 @@ func checkPhrases(path string, first int, text string) (found []Finding) {
 }
 
 // quoted returns the pattern of code in backquotes and of quoted words.
-var quoted = sync.OnceValue(func() *regexp.Regexp {
+var quoted = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once
 	return regexp.MustCompile("`[^`]*`|\"[^\"\n]*\"")
 })
 
 // phrasePatterns returns the pattern of each phrase, and one that matches any
 // of them. Most texts have no phrase, and one search shows it.
+//
+//nolint:gochecknoglobals // compiled once
 var phrasePatterns = sync.OnceValues(func() (anyPhrase *regexp.Regexp, patterns []*regexp.Regexp) {
 	words := func(pattern string) *regexp.Regexp {
 		return regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(pattern, " ", `\s+`) + `)\b`)
@@ -273,7 +275,7 @@ func isDirective(line string) bool {
 }
 
 // directive returns the pattern of comments that are for tools.
-var directive = sync.OnceValue(func() *regexp.Regexp {
+var directive = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once
 	return regexp.MustCompile(`^//([a-z0-9]+:[a-z0-9]|nolint|line |export )`)
 })
 
