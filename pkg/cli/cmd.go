@@ -42,10 +42,10 @@ type queryOptions struct {
 // resolved by the local clock, so that validate can reject an empty window.
 // resolveTimes resolves them again, by the recorder's clock.
 func (o *queryOptions) complete() error {
-	if err := o.window.complete(o.env.Now()); err != nil {
+	if err := o.output.complete(); err != nil {
 		return err
 	}
-	return o.output.complete()
+	return o.window.complete(o.env.Now().In(o.location))
 }
 
 // validate rejects invalid flags of the window and of the output.
@@ -79,7 +79,7 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if err := o.readClock(ctx, s); err != nil {
 		return err
 	}
-	if err := o.window.complete(o.env.recorderNow()); err != nil {
+	if err := o.window.complete(o.env.recorderNow().In(o.location)); err != nil {
 		return err
 	}
 	return o.window.validate()

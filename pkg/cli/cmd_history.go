@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -54,13 +55,14 @@ func newHistory(conn *connection) *cobra.Command {
 			watchhistory history deploy/web -n shop --diff
 
 			# What the second to last change was
-			watchhistory history deploy web -n shop --diff --revision -1
+			watchhistory history deploy web -n shop --diff --revision -2
 
 			# What changed from one version to another
 			watchhistory history deploy/web -n shop --diff --revision 2..5
 
-			# The object as it was
+			# The object as it was in revision 14, and yesterday evening
 			watchhistory history deploy/web -n shop --revision 14 -o yaml
+			watchhistory history 'deploy/web@yesterday 18:00' -n shop -o yaml
 
 			# Restore that version
 			watchhistory history deploy/web -n shop --revision 14 -o yaml | kubectl apply -f -`),
@@ -80,7 +82,7 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
 	fs.Lookup("diff").NoOptDefVal = diffStructural
 	fs.StringVar(&o.revision, "revision", "",
-		"Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
+		"Only show this revision, such as 14; -1 is the newest, -2 the one before, 2..5 is a range.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
@@ -129,18 +131,41 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		v := versions{session: s, env: &o.env, subject: subject{resolved, object.name}, uid: o.uid}
-		v.namespaces = v.subject.namespaces(s.namespace)
+		v := newVersions(s, &o.env, subject{resolved, object.name}, o.uid)
+		if err := o.selectVersion(ctx, v, &object.ref); err != nil {
+			return err
+		}
 		if o.revision != "" {
-			shown, err = o.runRevisions(ctx, &v)
+			shown, err = o.runRevisions(ctx, v)
 		} else {
-			shown, err = o.runAll(ctx, &v)
+			shown, err = o.runAll(ctx, v)
 		}
 		return err
 	})
 	if err == nil && o.exitCode && shown > 0 {
 		return errFound
 	}
+	return err
+}
+
+// selectVersion selects the version of a reference, as --revision does.
+func (o *historyOptions) selectVersion(ctx context.Context, v *versions, ref *reference) error {
+	switch {
+	case !ref.isSet():
+		return nil
+	case o.revision != "" || o.isSet():
+		return withAdvice("Leave out one of them.", "a revision or a time after the name can't be combined "+
+			"with --revision, --since, --since-time or --until")
+	}
+	if err := o.resolveMoments(ctx, v.session, o.location, &ref.at); err != nil {
+		return err
+	}
+	e, err := v.version(ctx, ref)
+	if err != nil {
+		return err
+	}
+	o.revision = fmt.Sprint(e.Revision)
+	o.revisions, err = parseRevisions(o.revision)
 	return err
 }
 

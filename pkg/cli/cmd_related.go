@@ -67,6 +67,9 @@ func (o *relatedOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := object.reject("Use --until to see the Events until a time."); err != nil {
+		return err
+	}
 	return o.withSession(ctx, func(s *session) error {
 		resolved, err := s.types.resolve(ctx, object.kind)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
 // treeOptions are the options of tree, which shows the relations of an object.
@@ -17,10 +16,10 @@ type treeOptions struct {
 	*connection
 	output
 
-	at    string
+	at    moment
 	depth int
 
-	time time.Time // parsed from at; zero means now
+	time time.Time // that is shown; zero means now
 }
 
 func newTree(conn *connection) *cobra.Command {
@@ -53,8 +52,7 @@ func newTree(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&o.at, "at", "",
-		"Show the relations at a time (RFC 3339), or as long ago as a duration like 15m, 2h or 3d.")
+	o.at.addFlag(fs, "at", "Show the relations at a time")
 	fs.IntVar(&o.depth, "depth", 1, "Show relations up to this distance from the object, at most 5.")
 	o.addFormatFlags(cmd)
 	return cmd
@@ -62,16 +60,10 @@ func newTree(conn *connection) *cobra.Command {
 
 // complete parses the flags.
 func (o *treeOptions) complete() error {
-	if err := o.parseTime(o.env.Now()); err != nil {
+	if err := o.output.complete(); err != nil {
 		return err
 	}
-	return o.output.complete()
-}
-
-// parseTime parses --at, relative to now.
-func (o *treeOptions) parseTime(now time.Time) (err error) {
-	o.time, err = timeflag.ParseTime("--at", o.at, now)
-	return err
+	return o.at.complete(o.env.Now().In(o.location))
 }
 
 // validate rejects invalid flags.
@@ -89,19 +81,15 @@ func (o *treeOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	return o.withSession(ctx, func(s *session) error {
-		if timeflag.IsRelative(o.at) {
-			if err := o.readClock(ctx, s); err != nil {
-				return err
-			}
-			if err := o.parseTime(o.env.recorderNow()); err != nil {
-				return err
-			}
-		}
 		resolved, err := s.types.resolve(ctx, object.kind)
 		if err != nil {
 			return err
 		}
-		return o.show(ctx, s, subject{resolved, object.name})
+		sub := subject{resolved, object.name}
+		if o.time, err = o.resolveAt(ctx, s, o.location, sub, &object.ref, &o.at); err != nil {
+			return err
+		}
+		return o.show(ctx, s, sub)
 	})
 }
 
