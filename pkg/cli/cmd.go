@@ -103,6 +103,23 @@ func addNoiseFlag(cmd *cobra.Command, to *bool) {
 		"Also show changes that are only noise, such as heartbeats and server-side counters.")
 }
 
+// addDiffFlag adds --diff, with its default and its completion.
+func addDiffFlag(cmd *cobra.Command, to *string, byDefault string) {
+	fs := cmd.Flags()
+	fs.StringVar(to, "diff", byDefault, "Show what changed: structural, or unified for a diff of the YAML.")
+	fs.Lookup("diff").NoOptDefVal = diffStructural
+	_ = cmd.RegisterFlagCompletionFunc("diff",
+		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// validateDiff rejects unknown values of --diff.
+func validateDiff(value string) error {
+	if value != "" && value != diffStructural && value != diffUnified {
+		return invalidf("--diff %q: want structural or unified", value)
+	}
+	return nil
+}
+
 // addExitCodeFlag adds --exit-code.
 func addExitCodeFlag(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "exit-code", false,

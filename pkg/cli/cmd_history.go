@@ -79,8 +79,7 @@ func newHistory(conn *connection) *cobra.Command {
 // addFlags adds the flags of history itself, with their completions.
 func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
-	fs.Lookup("diff").NoOptDefVal = diffStructural
+	addDiffFlag(cmd, &o.diff, "")
 	fs.StringVar(&o.revision, "revision", "",
 		"Only show this revision, such as 14; -1 is the newest, -2 the one before, 2..5 is a range.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
@@ -88,8 +87,6 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	addExitCodeFlag(cmd, &o.exitCode)
 	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
-	_ = cmd.RegisterFlagCompletionFunc("diff",
-		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // complete parses --revision and the shared flags.
@@ -105,9 +102,10 @@ func (o *historyOptions) complete() (err error) {
 // validate rejects flags that contradict each other. --revision selects
 // versions by number, so it excludes a window.
 func (o *historyOptions) validate() error {
+	if err := validateDiff(o.diff); err != nil {
+		return err
+	}
 	switch {
-	case o.diff != "" && o.diff != diffStructural && o.diff != diffUnified:
-		return invalidf("--diff %q: want structural or unified", o.diff)
 	case o.diff != "" && o.format != "":
 		return invalidf("--diff and --output %s can't be combined", o.format)
 	case o.revision != "" && o.isSet():

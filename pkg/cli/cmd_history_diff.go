@@ -14,8 +14,9 @@ type diffWriter struct {
 	env     *Environment
 	printer *render.Printer
 	unified bool
-	shown   int // the diffs that are not empty
-	hidden  int // the changes that are noise
+	bare    bool // without headings
+	shown   int  // the diffs that are not empty
+	hidden  int  // the changes that are noise
 }
 
 // diffWriter returns a writer for the form that --diff selects. It ends the
@@ -25,14 +26,18 @@ func (o *historyOptions) diffWriter() *diffWriter {
 }
 
 // write writes the diff from old to new. If old is nil, it writes only the
-// heading of new, which counts as a diff.
+// heading of new, which counts as a diff. Without headings, old is required.
 func (d *diffWriter) write(old, new *v1.Event) (err error) {
 	differs := false
 	if d.unified {
 		differs, err = d.printer.Unified(old, new)
 	} else {
+		compare := d.printer.Diff
+		if d.bare {
+			compare = d.printer.Changes
+		}
 		var shown, hidden int
-		shown, hidden, err = d.printer.Diff(old, new)
+		shown, hidden, err = compare(old, new)
 		differs = shown > 0
 		d.hidden += hidden
 	}

@@ -104,12 +104,19 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	if err := o.write(&o.env, p, found, gaps, p.History); err != nil {
 		return 0, err
 	}
-	if !o.isLean() && slices.ContainsFunc(found, isRedacted) {
-		v.types.warnf("values of %s were recorded as hashes; the original values can't be restored", v.subject)
+	if !o.isLean() {
+		v.warnOfHashes(found)
 	}
 	o.env.note(o.whoNote(found))
 	o.env.note(gapsNote(len(gaps), false, o.hidesGaps()))
 	return len(found), nil
+}
+
+// warnOfHashes warns if values of versions were recorded as hashes.
+func (v *versions) warnOfHashes(found []v1.Event) {
+	if slices.ContainsFunc(found, isRedacted) {
+		v.types.warnf("values of %s were recorded as hashes; the original values can't be restored", v.subject)
+	}
 }
 
 // isRedacted reports whether values of a version, or parts of them, were

@@ -234,9 +234,11 @@ func (r *recording) writeDeployment() {
 	initial.Verb, initial.Initial = history.Create, true
 	r.write(6*day, initial)
 	ready := deployment("uid-web", "1.4", 3, "1")
-	ready.Managers = by("kube-controller-manager")
+	ready.Managers, ready.Class = by("kube-controller-manager"), history.Consequence
 	r.write(41*time.Minute, ready)
-	r.write(40*time.Minute, deployment("uid-web", "1.4", 3, "2"))
+	noise := deployment("uid-web", "1.4", 3, "2")
+	noise.Class = history.Consequence
+	r.write(40*time.Minute, noise)
 }
 
 func (r *recording) writeRollout() {

@@ -16,6 +16,11 @@ func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	if err := p.heading(old, new); err != nil || old == nil {
 		return 0, 0, err
 	}
+	return p.Changes(old, new)
+}
+
+// Changes is [Printer.Diff] without the heading. Both versions are required.
+func (p *Printer) Changes(old, new *v1.Event) (shown, hidden int, err error) {
 	before, err := decode(old)
 	if err != nil {
 		return 0, 0, err

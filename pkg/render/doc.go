@@ -15,6 +15,7 @@
 //   - printer.go: options, styles and times
 //   - table*.go: the tables of the commands, and the gap rows in them
 //   - diff*.go: structural and unified diffs
+//   - version.go: one version, with what changed around it
 //   - document*.go: JSON, YAML and names
 //
 // It is internal to watchhistory: its API changes without notice.
