@@ -50,8 +50,8 @@ func New(env Environment) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	conn.addFlags(root)
 	o.addFlags(root)
-	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newRelated(conn), newTree(conn),
-		newWhy(conn), newVersion(env))
+	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newRelated(conn),
+		newTree(conn), newWhy(conn), newVersion(env))
 	return root
 }
 

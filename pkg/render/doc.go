@@ -16,6 +16,7 @@
 //   - table*.go: the tables of the commands, and the gap rows in them
 //   - diff*.go: structural and unified diffs
 //   - version.go: one version, with what changed around it
+//   - blame.go: the fields of an object with the versions that set them
 //   - document*.go: JSON, YAML and names
 //
 // It is internal to watchhistory: its API changes without notice.
