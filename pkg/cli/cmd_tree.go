@@ -134,15 +134,6 @@ func (o *treeOptions) show(ctx context.Context, s *session, sub subject) error {
 	if !page.TotalExact {
 		o.env.note("Only a part of the relations is shown: there are too many objects to search all of them.")
 	}
-	var found coverage
-	var ignored ignoreRules
-	found.add(&page.Page)
-	ignored.add(page.Ignored)
-	o.env.note(ignored.note())
-	o.env.note(found.notRecordedNote())
-	if found.restricted {
-		o.env.note(restrictedNote)
-	}
-	o.env.note(gapsNote(page.Gaps, true, ""))
+	o.notePage(&page.Page)
 	return nil
 }

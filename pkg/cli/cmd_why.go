@@ -128,15 +128,6 @@ func (o *whyOptions) show(ctx context.Context, s *session, sub subject) error {
 	if err != nil {
 		return err
 	}
-	var found coverage
-	var ignored ignoreRules
-	found.add(&page.Page)
-	ignored.add(page.Ignored)
-	o.env.note(ignored.note())
-	o.env.note(found.notRecordedNote())
-	if found.restricted {
-		o.env.note(restrictedNote)
-	}
-	o.env.note(gapsNote(page.Gaps, true, ""))
+	o.notePage(&page.Page)
 	return nil
 }

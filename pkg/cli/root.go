@@ -50,7 +50,7 @@ func New(env Environment) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	conn.addFlags(root)
 	o.addFlags(root)
-	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newRelated(conn),
+	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
 		newTree(conn), newWhy(conn), newVersion(env))
 	return root
 }

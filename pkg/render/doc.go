@@ -17,6 +17,7 @@
 //   - diff*.go: structural and unified diffs
 //   - version.go: one version, with what changed around it
 //   - blame.go: the fields of an object with the versions that set them
+//   - stat.go: objects that differ between two times
 //   - document*.go: JSON, YAML and names
 //
 // It is internal to watchhistory: its API changes without notice.

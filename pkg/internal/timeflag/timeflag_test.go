@@ -29,8 +29,8 @@ func TestParseTime_AcceptsTimesAndAges(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"-", "--2h", "2", "yesterday at 18:00", "tomorrow", "noon", "99999d", "1d-2h", "25:00", "12:60", "12:30 yesterday",
-		"2026-02-30", "Nov 25",
+		"-", "--2h", "2", "yesterday at 18:00", "tomorrow", "noon", "99999d", "1d-2h", "25:00", "12:60",
+		"12:30 yesterday", "2026-02-30", "Nov 25",
 	} {
 		const reason = " is not a time: want an age like 15m or 3d, a time like 12:30 or 'yesterday 18:00', " +
 			"or one like 2026-11-25T12:00:00Z"
