@@ -103,10 +103,10 @@ func addNoiseFlag(cmd *cobra.Command, to *bool) {
 		"Also show changes that are only noise, such as heartbeats and server-side counters.")
 }
 
-// addDiffFlag adds --diff, with its default and its completion.
-func addDiffFlag(cmd *cobra.Command, to *string, byDefault string) {
+// addDiffFlag adds --diff, with its short form, its default and its completion.
+func addDiffFlag(cmd *cobra.Command, to *string, short, byDefault string) {
 	fs := cmd.Flags()
-	fs.StringVar(to, "diff", byDefault, "Show what changed: structural, or unified for a diff of the YAML.")
+	fs.StringVarP(to, "diff", short, byDefault, "Show what changed: structural, or unified for a diff of the YAML.")
 	fs.Lookup("diff").NoOptDefVal = diffStructural
 	_ = cmd.RegisterFlagCompletionFunc("diff",
 		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))

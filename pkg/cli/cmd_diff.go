@@ -102,7 +102,7 @@ func newDiff(conn *connection) *cobra.Command {
 	fs.BoolVarP(&o.patch, "patch", "p", false, "Show the diff of each object. This is the default for one object.")
 	fs.BoolVar(&o.all, "all", false, "Also show differences that only follow from other changes.")
 	fs.StringVar(&o.uid, "uid", "", "Only compare the object with this UID.")
-	addDiffFlag(cmd, &o.diff, diffStructural)
+	addDiffFlag(cmd, &o.diff, "", diffStructural)
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	o.output.addFlags(cmd)

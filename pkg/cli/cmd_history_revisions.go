@@ -99,9 +99,13 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	if err != nil {
 		return 0, err
 	}
+	table, err := o.table(ctx, v, found)
+	if err != nil {
+		return 0, err
+	}
 	p := o.printer(&o.env, false, o.showNoise)
 	o.objects = true
-	if err := o.write(&o.env, p, found, gaps, p.History); err != nil {
+	if err := o.write(&o.env, p, found, gaps, table(p)); err != nil {
 		return 0, err
 	}
 	if !o.isLean() {

@@ -66,7 +66,7 @@ func newShow(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	o.output.addFlags(cmd)
-	addDiffFlag(cmd, &o.diff, diffStructural)
+	addDiffFlag(cmd, &o.diff, "", diffStructural)
 	cmd.Flags().DurationVar(&o.around, "around", defaultAround,
 		"Show what else changed within this time before and after. 0 shows nothing else.")
 	cmd.Flags().StringVar(&o.uid, "uid", "", "Only show the object with this UID.")

@@ -17,6 +17,7 @@
 //   - diff*.go: structural and unified diffs
 //   - version.go: one version, with what changed around it
 //   - blame.go: the fields of an object with the versions that set them
+//   - log.go: the versions of one object, as git log shows commits
 //   - stat.go: objects that differ between two times
 //   - document*.go: JSON, YAML and names
 //
