@@ -14,7 +14,6 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
-	"github.com/watchhistory/watchhistory/pkg/writer"
 )
 
 // blamePage is the number of versions that blame reads at a time. They have
@@ -60,7 +59,7 @@ func newBlame(conn *connection) *cobra.Command {
 			# The fields that people set with kubectl
 			watchhistory blame deploy/web -n shop -o json |
 			jq '.fields[] | select(.manager // "" | startswith("kubectl")) | {path, value, manager}'`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}
@@ -206,7 +205,7 @@ func blameField(leaf *diff.Leaf, e *v1.Event) render.BlameField {
 		Revision: e.Revision, Timestamp: e.Timestamp, Event: e,
 	}
 	if m := managerOf(e, f.Path); m != nil {
-		f.Manager, f.Short = m.Manager, writer.Short(m.Manager)
+		f.Manager, f.Short = m.Manager, render.Writer(m.Manager)
 	}
 	return f
 }
@@ -236,7 +235,12 @@ func (o *blameOptions) skips(path diff.Path) bool {
 		return false
 	}
 	for _, fields := range [][]string{
-		{"status"}, {"apiVersion"}, {"kind"}, {"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "uid"},
+		{"status"},
+		{"apiVersion"},
+		{"kind"},
+		{"metadata", "name"},
+		{"metadata", "namespace"},
+		{"metadata", "uid"},
 		{"metadata", "creationTimestamp"},
 	} {
 		if path.Below(fields...) {

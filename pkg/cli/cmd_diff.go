@@ -382,7 +382,8 @@ func (o *diffOptions) earlier(ctx context.Context, v *versions, after *v1.Event)
 	if err != nil {
 		return nil, err
 	}
-	if before.Verb == history.Delete.String() && !(before.UID == after.UID && before.Revision == after.Revision) {
+	isSame := before.UID == after.UID && before.Revision == after.Revision
+	if before.Verb == history.Delete.String() && !isSame {
 		o.env.note(fmt.Sprintf("It did not exist: an earlier object with that name was deleted at %s.",
 			clock(before.Timestamp.In(o.location), o.env.recorderNow().In(o.location))))
 		return nil, nil

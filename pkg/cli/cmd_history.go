@@ -77,7 +77,7 @@ func newHistory(conn *connection) *cobra.Command {
 
 			# Restore that version
 			watchhistory history deploy/web -n shop --revision 14 -o yaml | kubectl apply -f -`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}

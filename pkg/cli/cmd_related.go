@@ -48,7 +48,7 @@ func newRelated(conn *connection) *cobra.Command {
 			# What was reported about an autoscaler, and about a namespace
 			watchhistory related hpa/web -n shop
 			watchhistory related ns/shop`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}

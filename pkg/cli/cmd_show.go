@@ -61,7 +61,7 @@ func newShow(conn *connection) *cobra.Command {
 
 			# The object as it was
 			watchhistory show deploy/web#8 -n shop -o yaml`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}

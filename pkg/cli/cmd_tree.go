@@ -47,7 +47,7 @@ func newTree(conn *connection) *cobra.Command {
 
 			# Dangling references of a Deployment an hour ago
 			watchhistory tree deploy web -n shop --at 1h -o json | jq '.objects[] | select(.state == "missing")'`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}

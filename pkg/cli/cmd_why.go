@@ -42,7 +42,7 @@ func newWhy(conn *connection) *cobra.Command {
 
 			# Why did it fail last night?
 			watchhistory why deploy web -n shop --at 2026-03-01T03:10:00Z`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
-	"github.com/watchhistory/watchhistory/pkg/writer"
 )
 
 // comparison is the merged result of comparing several parts of the cluster at
@@ -96,7 +95,7 @@ func (c *comparison) readRoots(ctx context.Context, s *session, compared *client
 		}
 		r.count++
 		for i := range e.Managers[:min(len(e.Managers), 1)] {
-			if name := writer.Short(e.Managers[i].Manager); !slices.Contains(r.writers, name) {
+			if name := render.Writer(e.Managers[i].Manager); !slices.Contains(r.writers, name) {
 				r.writers = append(r.writers, name)
 			}
 		}

@@ -103,7 +103,7 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 	}
 	const waiting, away = "Querying the recorder…", "\x1b[22D\x1b[K"
 	for args, first := range map[string]string{
-		"get --since 13m":               "TIME ",
+		"get --flat --since 13m":        "TIME ",
 		"get --since 1s":                "No history found",
 		"get --since 1s po":             "Warning: ",
 		"get --since 1s -o json":        "{",
@@ -155,7 +155,7 @@ func TestProgress_ShowsBusyRecorder(t *testing.T) {
 	}))
 	defer busy.Close()
 	code := cli.Main(t.Context(), r.onTerminal(tty), []string{
-		"get", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
+		"get", "--flat", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
 		"--recorder-url", busy.URL, "-n", "shop",
 		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never",
 	})

@@ -123,6 +123,9 @@ func (p *Printer) writersOf(e *v1.Event) string {
 	return cell(strings.Join(names, ", "))
 }
 
+// Writer returns the name under which operators know a manager.
+func Writer(manager string) string { return writer.Short(manager) }
+
 // shortWho returns the newest manager of a version under the name that
 // operators use.
 func (p *Printer) shortWho(e *v1.Event) field {
