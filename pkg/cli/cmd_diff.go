@@ -97,7 +97,8 @@ func newDiff(conn *connection) *cobra.Command {
 	fs := cmd.Flags()
 	o.from.addFlag(fs, "from", "The earlier time")
 	o.to.addFlag(fs, "to", "The later time (default: now)")
-	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Compare all namespaces, including cluster-scoped objects.")
+	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
+		"Compare all namespaces, including cluster-scoped objects.")
 	fs.BoolVar(&o.stat, "stat", false, "Show a line for each object. This is the default unless there is only one.")
 	fs.BoolVarP(&o.patch, "patch", "p", false, "Show the diff of each object. This is the default for one object.")
 	fs.BoolVar(&o.all, "all", false, "Also show differences that only follow from other changes.")

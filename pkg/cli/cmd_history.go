@@ -93,7 +93,8 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	addDiffFlag(cmd, &o.diff, "p", "")
 	fs.StringVar(&o.revision, "revision", "",
 		"Only show this revision, such as 14; -1 is the newest, -2 the one before, 2..5 is a range.")
-	fs.BoolVar(&o.all, "all", false, "Also show versions that only follow from other changes, such as of the status.")
+	fs.BoolVar(&o.all, "all", false,
+		"Also show versions that only follow from other changes, such as those of the status.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)

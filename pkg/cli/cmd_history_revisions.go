@@ -40,7 +40,8 @@ func parseRevisions(text string) (r revisions, err error) {
 	}
 	if !ok || !isRange && first == "" || r.first == 0 || r.last == 0 {
 		return r, invalidf(
-			"--revision %q: want a number like 14, -1 for the newest, -2 for the one before, or a range like 2..5", text,
+			"--revision %q: want a number like 14, -1 for the newest, -2 for the one before, or a range like 2..5",
+			text,
 		)
 	}
 	return r, nil

@@ -87,7 +87,10 @@ resources:
 		want string // an expression
 	}{
 		{"history deploy/front", 0, `(?m)^#3 .* kubectl label +.*\n(.*\n)?#2 .* kubectl set +.*\n(.*\n)?#1 .* created`},
-		{"show deploy/front#2", 0, `(?m)^Who: +kubectl set\n(.*\n)+Change: +updated, a root change\n(.*\n)+-   image: shop/log:1\n`},
+		{
+			"show deploy/front#2", 0,
+			`(?m)^Who: +kubectl set\n(.*\n)+Change: +updated, a root change\n(.*\n)+-   image: shop/log:1\n`,
+		},
 		{"show deploy/front#1 -o yaml", 0, `(?m)^kind: Deployment\n`},
 		{"blame deploy/front", 0, `(?m)^#2 +kubectl set +\S+ .*\[log\]\.image: +shop/log:2\n`},
 		{"blame deploy/front", 0, `(?m)^#1 +kubectl apply +\S+ .*\[web\]\.image: +shop/front:1\n`},
@@ -103,7 +106,8 @@ resources:
 		code, stderr := run(t.Context(), r, &out, append(strings.Fields(tt.args), "-n", viewedNamespace,
 			"--recorder-url", url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())...)
 		if code != tt.code || !regexp.MustCompile(tt.want).MatchString(out.String()) {
-			t.Errorf("%s: got exit code %d, want %d and %s in\n%s%s", tt.args, code, tt.code, tt.want, out.String(), stderr)
+			t.Errorf("%s: got exit code %d, want %d and %s in\n%s%s",
+				tt.args, code, tt.code, tt.want, out.String(), stderr)
 		}
 	}
 }

@@ -61,7 +61,8 @@ func TestGet_NotesCoverage(t *testing.T) {
 		"get --flat --since 90m":           "Recording began at 12:27:00, 11m ago.\n",
 		"get --flat --since 9m":            "",
 		"get --flat":                       "",
-		"get --flat leases": "No history found in shop namespace.\nNot recorded: leases.coordination.k8s.io (excluded).\n" +
+		"get --flat leases": "No history found in shop namespace.\n" +
+			"Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"Warning: the recorder does not record leases.coordination.k8s.io: left out by default\n",
 		"get --flat leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: " +

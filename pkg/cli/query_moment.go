@@ -31,8 +31,8 @@ func (m *moment) complete(now time.Time) (err error) {
 	return err
 }
 
-// resolveMoments is [queryOptions.resolveTimes] for single times. It also parses
-// those that are not parsed yet.
+// resolveMoments is [queryOptions.resolveTimes] for single times. It also
+// parses those that are not parsed yet.
 func (c *connection) resolveMoments(ctx context.Context, s *session, in *time.Location, moments ...*moment) error {
 	for _, m := range moments {
 		if timeflag.IsRelative(m.text) {

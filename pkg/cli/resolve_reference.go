@@ -25,8 +25,8 @@ func (r *reference) isSet() bool { return r.revision != 0 || r.at.isSet() }
 // cutReference separates a name from the reference at its end. A time is not
 // parsed yet.
 //
-// The names of roles may contain an @, as in alice@example.com. So it precedes a
-// time only if the rest begins like one.
+// The names of roles may contain an @, as in alice@example.com. So it precedes
+// a time only if the rest begins like one.
 func cutReference(text string) (name string, r reference, err error) {
 	i := strings.LastIndexAny(text, "#@")
 	if i < 0 {

@@ -10,7 +10,9 @@ import (
 
 func TestParseTime_AcceptsTimesAndAges(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]bool{"": false, "2h": true, "0s": true, "12:30": true, "now": true, "2026-11-25T13:00:00+02:00": false} {
+	for text, want := range map[string]bool{
+		"": false, "2h": true, "0s": true, "12:30": true, "now": true, "2026-11-25T13:00:00+02:00": false,
+	} {
 		if got := timeflag.IsRelative(text); got != want {
 			t.Errorf("IsRelative(%q): got %t, want %t", text, got, want)
 		}
@@ -41,8 +43,8 @@ func TestParseTime_AcceptsTimesAndAges(t *testing.T) {
 	}
 }
 
-// TestParseTime_UsesLocationOfNow checks days and times of day, on the day after
-// the clocks of Berlin were set back from 3:00 to 2:00.
+// TestParseTime_UsesLocationOfNow checks days and times of day, on the day
+// after the clocks of Berlin were set back from 3:00 to 2:00.
 func TestParseTime_UsesLocationOfNow(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
