@@ -91,8 +91,8 @@ func TestExport_WritesSelection(t *testing.T) {
 				want string
 			}{
 				{nil, "--start is required"},
-				{[]string{"--start", "soon"}, `--start "soon" is not a duration`},
-				{[]string{"--start", "2h", "--end", "soon"}, `--end "soon" is not a duration`},
+				{[]string{"--start", "soon"}, `--start "soon" is not a time`},
+				{[]string{"--start", "2h", "--end", "soon"}, `--end "soon" is not a time`},
 				{[]string{"--start", "1h", "--end", "2h"}, ") is not before --end ("},
 				{[]string{"--start", "2100-01-01T00:00:00Z"}, "in the future"},
 				{[]string{"--start", "20d", "--end", "19d"}, "no history in the range: history begins at"},

@@ -42,10 +42,10 @@ type queryOptions struct {
 // resolved by the local clock, so that validate can reject an empty window.
 // resolveTimes resolves them again, by the recorder's clock.
 func (o *queryOptions) complete() error {
-	if err := o.window.complete(o.env.Now()); err != nil {
+	if err := o.output.complete(); err != nil {
 		return err
 	}
-	return o.output.complete()
+	return o.window.complete(o.env.Now().In(o.location))
 }
 
 // validate rejects invalid flags of the window and of the output.
@@ -79,7 +79,7 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if err := o.readClock(ctx, s); err != nil {
 		return err
 	}
-	if err := o.window.complete(o.env.recorderNow()); err != nil {
+	if err := o.window.complete(o.env.recorderNow().In(o.location)); err != nil {
 		return err
 	}
 	return o.window.validate()
@@ -101,6 +101,23 @@ func (c *connection) readClock(ctx context.Context, s *session) error {
 func addNoiseFlag(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "show-noise", false,
 		"Also show changes that are only noise, such as heartbeats and server-side counters.")
+}
+
+// addDiffFlag adds --diff, with its short form, its default and its completion.
+func addDiffFlag(cmd *cobra.Command, to *string, short, byDefault string) {
+	fs := cmd.Flags()
+	fs.StringVarP(to, "diff", short, byDefault, "Show what changed: structural, or unified for a diff of the YAML.")
+	fs.Lookup("diff").NoOptDefVal = diffStructural
+	_ = cmd.RegisterFlagCompletionFunc("diff",
+		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// validateDiff rejects unknown values of --diff.
+func validateDiff(value string) error {
+	if value != "" && value != diffStructural && value != diffUnified {
+		return invalidf("--diff %q: want structural or unified", value)
+	}
+	return nil
 }
 
 // addExitCodeFlag adds --exit-code.

@@ -2,9 +2,13 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
@@ -22,6 +26,7 @@ type historyOptions struct {
 	diff      string // "" means no diff
 	revision  string
 	uid       string
+	all       bool // also versions that follow from other changes
 	showNoise bool
 	exitCode  bool
 
@@ -34,8 +39,12 @@ func newHistory(conn *connection) *cobra.Command {
 		Use:   "history (TYPE NAME | TYPE/NAME)",
 		Short: "Show the versions of one object",
 		Long: paragraphs(`
-			Show the versions of one object, newest first: what changed in each, and who changed it.
-			Deleted objects, and earlier objects with the same name, keep their history.
+			Show the versions of one object as git log shows commits, newest first: when, who changed it,
+			and what. Deleted objects, and earlier objects with the same name, keep their history.
+
+			Versions that only follow from other changes are left out: those of the status, and of
+			bookkeeping. --all shows them. If there are no others, as for most pods, all are shown, and
+			-o wide always shows all.
 
 			Revisions are numbered from 1 for each object. Its UID distinguishes it from others with the
 			same name. --revision selects revisions of the newest object, or of the one with --uid.
@@ -47,24 +56,28 @@ func newHistory(conn *connection) *cobra.Command {
 			A line across the table shows when and why the recorder could not observe objects of that
 			type. Versions may be missing there.`),
 		Example: examples(conn.env, `
-			# All versions of a Deployment
+			# Who changed a Deployment, when and how
 			watchhistory history deploy/web -n shop
 
-			# What changed in each version
-			watchhistory history deploy/web -n shop --diff
+			# The same with the diffs
+			watchhistory history deploy/web -n shop -p
+
+			# Every version, with its status
+			watchhistory history deploy/web -n shop --all
 
 			# What the second to last change was
-			watchhistory history deploy web -n shop --diff --revision -1
+			watchhistory history deploy web -n shop --diff --revision -2
 
 			# What changed from one version to another
 			watchhistory history deploy/web -n shop --diff --revision 2..5
 
-			# The object as it was
+			# The object as it was in revision 14, and yesterday evening
 			watchhistory history deploy/web -n shop --revision 14 -o yaml
+			watchhistory history 'deploy/web@yesterday 18:00' -n shop -o yaml
 
 			# Restore that version
 			watchhistory history deploy/web -n shop --revision 14 -o yaml | kubectl apply -f -`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}
@@ -77,17 +90,16 @@ func newHistory(conn *connection) *cobra.Command {
 // addFlags adds the flags of history itself, with their completions.
 func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
-	fs.Lookup("diff").NoOptDefVal = diffStructural
+	addDiffFlag(cmd, &o.diff, "p", "")
 	fs.StringVar(&o.revision, "revision", "",
-		"Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
+		"Only show this revision, such as 14; -1 is the newest, -2 the one before, 2..5 is a range.")
+	fs.BoolVar(&o.all, "all", false,
+		"Also show versions that only follow from other changes, such as those of the status.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
-	_ = cmd.RegisterFlagCompletionFunc("diff",
-		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // complete parses --revision and the shared flags.
@@ -103,9 +115,10 @@ func (o *historyOptions) complete() (err error) {
 // validate rejects flags that contradict each other. --revision selects
 // versions by number, so it excludes a window.
 func (o *historyOptions) validate() error {
+	if err := validateDiff(o.diff); err != nil {
+		return err
+	}
 	switch {
-	case o.diff != "" && o.diff != diffStructural && o.diff != diffUnified:
-		return invalidf("--diff %q: want structural or unified", o.diff)
 	case o.diff != "" && o.format != "":
 		return invalidf("--diff and --output %s can't be combined", o.format)
 	case o.revision != "" && o.isSet():
@@ -129,12 +142,14 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		v := versions{session: s, env: &o.env, subject: subject{resolved, object.name}, uid: o.uid}
-		v.namespaces = v.subject.namespaces(s.namespace)
+		v := newVersions(s, &o.env, subject{resolved, object.name}, o.uid)
+		if err := o.selectVersion(ctx, v, &object.ref); err != nil {
+			return err
+		}
 		if o.revision != "" {
-			shown, err = o.runRevisions(ctx, &v)
+			shown, err = o.runRevisions(ctx, v)
 		} else {
-			shown, err = o.runAll(ctx, &v)
+			shown, err = o.runAll(ctx, v)
 		}
 		return err
 	})
@@ -144,10 +159,35 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 	return err
 }
 
+// selectVersion selects the version of a reference, as --revision does.
+func (o *historyOptions) selectVersion(ctx context.Context, v *versions, ref *reference) error {
+	switch {
+	case !ref.isSet():
+		return nil
+	case o.revision != "" || o.isSet():
+		return withAdvice("Leave out one of them.", "a revision or a time after the name can't be combined "+
+			"with --revision, --since, --since-time or --until")
+	}
+	if err := o.resolveMoments(ctx, v.session, o.location, &ref.at); err != nil {
+		return err
+	}
+	e, err := v.version(ctx, ref)
+	if err != nil {
+		return err
+	}
+	o.revision = fmt.Sprint(e.Revision)
+	o.revisions, err = parseRevisions(o.revision)
+	return err
+}
+
 // runAll writes all versions of the window, and returns their number. Bodies
 // are requested only if --diff or the format needs them.
 func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, err error) {
-	found, err := v.newest(ctx, v.queries(o.isLean() && o.diff == ""), &o.window)
+	found, hidden, err := o.read(ctx, v)
+	if err != nil {
+		return 0, err
+	}
+	table, err := o.table(ctx, v, found.events)
 	if err != nil {
 		return 0, err
 	}
@@ -159,12 +199,13 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	if o.diff != "" {
 		err = o.showDiffs(ctx, v, visible, found.events)
 	} else {
-		err = o.write(&o.env, p, visible, found.gaps, p.History)
+		err = o.write(&o.env, p, visible, found.gaps, table(p))
 	}
 	if err != nil {
 		return 0, err
 	}
 	o.env.note(found.cutNote("versions"))
+	o.env.note(hidden)
 	o.env.note(hiddenNote(len(found.events)-len(visible), "version"))
 	if o.diff == "" {
 		o.env.note(o.whoNote(visible))
@@ -174,6 +215,77 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(len(found.gaps), false, o.hidesGaps()))
 	return len(visible), nil
+}
+
+// selectsRoots reports whether versions that follow from other changes are left
+// out.
+func (o *historyOptions) selectsRoots() bool { return o.format == "" && !o.all && !o.showNoise }
+
+// read reads the versions of the window, and returns a note about those that it
+// leaves out. If all of them follow from other changes, it reads all.
+func (o *historyOptions) read(ctx context.Context, v *versions) (found *result, hidden string, err error) {
+	queries := v.queries(o.isLean() && o.diff == "")
+	if !o.selectsRoots() {
+		found, err = v.newest(ctx, queries, &o.window)
+		return found, "", err
+	}
+	total := 0
+	roots := slices.Clone(queries)
+	for i := range roots {
+		roots[i].Classes = []history.Class{history.Root}
+		q := queries[i]
+		q.Start, q.End, q.Limit, q.Summary = o.start, o.end, 1, true
+		page, err := v.Events(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		total += page.Total
+	}
+	if found, err = v.newest(ctx, roots, &o.window); err != nil {
+		return nil, "", err
+	}
+	for _, n := range found.matches {
+		total -= n
+	}
+	switch {
+	case total <= 0:
+		return found, "", nil
+	case len(found.events) > 0:
+		return found, fmt.Sprintf("%s that only %s from other changes %s hidden; --all lists %s",
+			plural(total, "version"), follow(total), are(total), them(total)), nil
+	default:
+		found, err = v.newest(ctx, queries, &o.window)
+		return found, "", err
+	}
+}
+
+// table returns the table of the output. For a log, it reads how the changes
+// ended.
+func (o *historyOptions) table(
+	ctx context.Context, v *versions, events []v1.Event,
+) (func(*render.Printer) table, error) {
+	if o.format != "" || o.diff != "" {
+		return func(p *render.Printer) table { return p.History }, nil
+	}
+	outcomes := render.Outcomes{}
+	if len(events) > 0 {
+		for _, q := range v.queries(false) {
+			q.Start, q.End, q.Limit = events[len(events)-1].Timestamp, events[0].Timestamp.Add(1), len(events)
+			page, err := v.Folded(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			for i := range page.Rows {
+				r := &page.Rows[i]
+				if n := len(r.Changes); n > 0 && !r.Changes[n-1].Initial {
+					outcomes[render.KeyOf(&r.Changes[n-1])] = r.Outcome
+				}
+			}
+		}
+	}
+	return func(p *render.Printer) table {
+		return func(events []v1.Event, gaps []v1.Gap) error { return p.Log(events, gaps, outcomes) }
+	}, nil
 }
 
 // showNothing writes the notes and, for programs, the empty document of an

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -14,8 +15,9 @@ type diffWriter struct {
 	env     *Environment
 	printer *render.Printer
 	unified bool
-	shown   int // the diffs that are not empty
-	hidden  int // the changes that are noise
+	bare    bool // without headings
+	shown   int  // the diffs that are not empty
+	hidden  int  // the changes that are noise
 }
 
 // diffWriter returns a writer for the form that --diff selects. It ends the
@@ -25,14 +27,18 @@ func (o *historyOptions) diffWriter() *diffWriter {
 }
 
 // write writes the diff from old to new. If old is nil, it writes only the
-// heading of new, which counts as a diff.
+// heading of new, which counts as a diff. Without headings, old is required.
 func (d *diffWriter) write(old, new *v1.Event) (err error) {
 	differs := false
 	if d.unified {
 		differs, err = d.printer.Unified(old, new)
 	} else {
+		compare := d.printer.Diff
+		if d.bare {
+			compare = d.printer.Changes
+		}
 		var shown, hidden int
-		shown, hidden, err = d.printer.Diff(old, new)
+		shown, hidden, err = compare(old, new)
 		differs = shown > 0
 		d.hidden += hidden
 	}
@@ -52,35 +58,53 @@ func (d *diffWriter) noteHidden() {
 }
 
 // showDiffs writes the diff of each visible version to the previous one. The
-// previous version is one of all, or is read from the recorder. Each one that
-// is read takes a request.
+// previous version is one of all, or is read from the recorder.
 //
 // A version without a previous one gets only a heading: it is the first
 // revision, or retention dropped the one before it.
 func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, all []v1.Event) error {
-	type key struct {
-		uid      string
-		revision uint64
-	}
-	read := map[key]*v1.Event{}
+	read := map[render.VersionKey]*v1.Event{}
 	for i := range all {
-		read[key{all[i].UID, all[i].Revision}] = &all[i]
+		read[render.KeyOf(&all[i])] = &all[i]
+	}
+	if err := v.readPrevious(ctx, visible, read); err != nil {
+		return err
 	}
 	d := o.diffWriter()
 	for i := range visible {
 		e := &visible[i]
-		before := read[key{e.UID, e.Revision - 1}]
-		if before == nil && e.Revision > 1 {
-			found, err := v.exactly(ctx, history.ScopeOf(e.Namespace), e.UID, e.Revision-1)
-			if err != nil {
-				return err
-			}
-			before = found[e.Revision-1]
-		}
-		if err := d.write(before, e); err != nil {
+		if err := d.write(read[render.VersionKey{UID: e.UID, Revision: e.Revision - 1}], e); err != nil {
 			return err
 		}
 	}
 	d.noteHidden()
+	return nil
+}
+
+// previousPage is the number of previous versions in a request.
+const previousPage = 50
+
+// readPrevious reads the versions before those of events that are not read yet.
+func (v *versions) readPrevious(ctx context.Context, events []v1.Event, read map[render.VersionKey]*v1.Event) error {
+	type incarnation struct{ namespace, uid string }
+	missing := map[incarnation][]uint64{}
+	for i := range events {
+		e := &events[i]
+		if e.Revision > 1 && read[render.VersionKey{UID: e.UID, Revision: e.Revision - 1}] == nil {
+			key := incarnation{e.Namespace, e.UID}
+			missing[key] = append(missing[key], e.Revision-1)
+		}
+	}
+	for of, numbers := range missing {
+		for some := range slices.Chunk(numbers, previousPage) {
+			found, err := v.exactly(ctx, history.ScopeOf(of.namespace), of.uid, some...)
+			if err != nil {
+				return err
+			}
+			for number, e := range found {
+				read[render.VersionKey{UID: of.uid, Revision: number}] = e
+			}
+		}
+	}
 	return nil
 }

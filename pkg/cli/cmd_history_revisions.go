@@ -12,21 +12,21 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// revisions is a parsed --revision: one revision or a range. Numbers below 1
-// count from the newest revision, which is 0.
+// revisions is a parsed --revision: one revision or a range. Numbers below 0
+// count from the newest revision, which is -1.
 //
-// As first and last, "14" is 14 and 14, "-1" is -1 and -1, "2.." is 2 and 0,
+// As first and last, "14" is 14 and 14, "-2" is -2 and -2, "2.." is 2 and -1,
 // and "..5" is 1 and 5.
 type revisions struct {
 	first, last int
 	isRange     bool
 }
 
-// parseRevisions parses "14", "-1" or "2..5". Either end of a range may be
+// parseRevisions parses "14", "-2" or "2..5". Either end of a range may be
 // absent.
 func parseRevisions(text string) (r revisions, err error) {
 	first, last, isRange := strings.Cut(text, "..")
-	if r = (revisions{isRange: isRange, first: 1}); !isRange {
+	if r = (revisions{isRange: isRange, first: 1, last: -1}); !isRange {
 		last = first
 	}
 	ok := !isRange || first != "" || last != ""
@@ -38,9 +38,10 @@ func parseRevisions(text string) (r revisions, err error) {
 		r.last, err = strconv.Atoi(last)
 		ok = ok && err == nil
 	}
-	if !ok || !isRange && first == "" {
+	if !ok || !isRange && first == "" || r.first == 0 || r.last == 0 {
 		return r, invalidf(
-			"--revision %q: want a number like 14, -1 for the one before the newest, or a range like 2..5", text,
+			"--revision %q: want a number like 14, -1 for the newest, -2 for the one before, or a range like 2..5",
+			text,
 		)
 	}
 	return r, nil
@@ -54,7 +55,7 @@ func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 		if n > 0 {
 			return n
 		}
-		return int(newest) + n //nolint:gosec // revisions fit
+		return int(newest) + 1 + n //nolint:gosec // revisions fit
 	}
 	f, l := count(r.first), count(r.last)
 	if f < 1 || l < f {
@@ -70,7 +71,7 @@ func (r revisions) isReversed() bool { return r.first > r.last && (r.first > 0) 
 // runRevisions writes one revision or a range, and returns the number of
 // versions or of diffs that it wrote.
 //
-// The newest version is read first: numbers below 1 count from it, and its UID
+// The newest version is read first: numbers below 0 count from it, and its UID
 // selects the incarnation. Every incarnation has a revision 1.
 func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown int, err error) {
 	newest, err := v.newestVersion(ctx)
@@ -99,17 +100,28 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	if err != nil {
 		return 0, err
 	}
-	p := o.printer(&o.env, false, o.showNoise)
-	o.objects = true
-	if err := o.write(&o.env, p, found, gaps, p.History); err != nil {
+	table, err := o.table(ctx, v, found)
+	if err != nil {
 		return 0, err
 	}
-	if !o.isLean() && slices.ContainsFunc(found, isRedacted) {
-		v.types.warnf("values of %s were recorded as hashes; the original values can't be restored", v.subject)
+	p := o.printer(&o.env, false, o.showNoise)
+	o.objects = true
+	if err := o.write(&o.env, p, found, gaps, table(p)); err != nil {
+		return 0, err
+	}
+	if !o.isLean() {
+		v.warnOfHashes(found)
 	}
 	o.env.note(o.whoNote(found))
 	o.env.note(gapsNote(len(gaps), false, o.hidesGaps()))
 	return len(found), nil
+}
+
+// warnOfHashes warns if values of versions were recorded as hashes.
+func (v *versions) warnOfHashes(found []v1.Event) {
+	if slices.ContainsFunc(found, isRedacted) {
+		v.types.warnf("values of %s were recorded as hashes; the original values can't be restored", v.subject)
+	}
 }
 
 // isRedacted reports whether values of a version, or parts of them, were
@@ -169,6 +181,12 @@ type versions struct {
 	namespaces []history.NamespaceScope // in which the object may be
 	uid        string                   // "" means all incarnations
 	withGaps   []client.EventsQuery     // the query of newestVersion, if gaps overlap it
+}
+
+// newVersions returns the versions of an object. An empty uid means all
+// incarnations.
+func newVersions(s *session, env *Environment, sub subject, uid string) *versions {
+	return &versions{session: s, env: env, subject: sub, uid: uid, namespaces: sub.namespaces(s.namespace)}
 }
 
 // queries returns one query for each namespace. Lean queries return no bodies.

@@ -48,7 +48,7 @@ func newRelated(conn *connection) *cobra.Command {
 			# What was reported about an autoscaler, and about a namespace
 			watchhistory related hpa/web -n shop
 			watchhistory related ns/shop`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}
@@ -65,6 +65,9 @@ func newRelated(conn *connection) *cobra.Command {
 func (o *relatedOptions) run(ctx context.Context, args []string) error {
 	object, err := parseObject(args)
 	if err != nil {
+		return err
+	}
+	if err := object.reject("Use --until to see the Events until a time."); err != nil {
 		return err
 	}
 	return o.withSession(ctx, func(s *session) error {

@@ -9,7 +9,6 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
 // treeOptions are the options of tree, which shows the relations of an object.
@@ -17,10 +16,10 @@ type treeOptions struct {
 	*connection
 	output
 
-	at    string
+	at    moment
 	depth int
 
-	time time.Time // parsed from at; zero means now
+	time time.Time // that is shown; zero means now
 }
 
 func newTree(conn *connection) *cobra.Command {
@@ -48,13 +47,12 @@ func newTree(conn *connection) *cobra.Command {
 
 			# Dangling references of a Deployment an hour ago
 			watchhistory tree deploy web -n shop --at 1h -o json | jq '.objects[] | select(.state == "missing")'`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&o.at, "at", "",
-		"Show the relations at a time (RFC 3339), or as long ago as a duration like 15m, 2h or 3d.")
+	o.at.addFlag(fs, "at", "Show the relations at a time")
 	fs.IntVar(&o.depth, "depth", 1, "Show relations up to this distance from the object, at most 5.")
 	o.addFormatFlags(cmd)
 	return cmd
@@ -62,16 +60,10 @@ func newTree(conn *connection) *cobra.Command {
 
 // complete parses the flags.
 func (o *treeOptions) complete() error {
-	if err := o.parseTime(o.env.Now()); err != nil {
+	if err := o.output.complete(); err != nil {
 		return err
 	}
-	return o.output.complete()
-}
-
-// parseTime parses --at, relative to now.
-func (o *treeOptions) parseTime(now time.Time) (err error) {
-	o.time, err = timeflag.ParseTime("--at", o.at, now)
-	return err
+	return o.at.complete(o.env.Now().In(o.location))
 }
 
 // validate rejects invalid flags.
@@ -89,19 +81,15 @@ func (o *treeOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	return o.withSession(ctx, func(s *session) error {
-		if timeflag.IsRelative(o.at) {
-			if err := o.readClock(ctx, s); err != nil {
-				return err
-			}
-			if err := o.parseTime(o.env.recorderNow()); err != nil {
-				return err
-			}
-		}
 		resolved, err := s.types.resolve(ctx, object.kind)
 		if err != nil {
 			return err
 		}
-		return o.show(ctx, s, subject{resolved, object.name})
+		sub := subject{resolved, object.name}
+		if o.time, err = o.resolveAt(ctx, s, o.location, sub, &object.ref, &o.at); err != nil {
+			return err
+		}
+		return o.show(ctx, s, sub)
 	})
 }
 
@@ -146,15 +134,6 @@ func (o *treeOptions) show(ctx context.Context, s *session, sub subject) error {
 	if !page.TotalExact {
 		o.env.note("Only a part of the relations is shown: there are too many objects to search all of them.")
 	}
-	var found coverage
-	var ignored ignoreRules
-	found.add(&page.Page)
-	ignored.add(page.Ignored)
-	o.env.note(ignored.note())
-	o.env.note(found.notRecordedNote())
-	if found.restricted {
-		o.env.note(restrictedNote)
-	}
-	o.env.note(gapsNote(page.Gaps, true, ""))
+	o.notePage(&page.Page)
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
 // whyOptions are the options of why, which shows what may have caused an
@@ -17,10 +16,10 @@ type whyOptions struct {
 	*connection
 	output
 
-	at    string
+	at    moment
 	limit int
 
-	time time.Time // parsed from at; zero means now
+	time time.Time // that is shown; zero means now
 }
 
 func newWhy(conn *connection) *cobra.Command {
@@ -43,13 +42,12 @@ func newWhy(conn *connection) *cobra.Command {
 
 			# Why did it fail last night?
 			watchhistory why deploy web -n shop --at 2026-03-01T03:10:00Z`),
-		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		Args:              oneObject,
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&o.at, "at", "",
-		"Show the problem at a time (RFC 3339), or as long ago as a duration like 15m, 2h or 3d.")
+	o.at.addFlag(fs, "at", "Show the problem at a time")
 	fs.IntVar(&o.limit, "limit", defaultCauses, "Show at most this many changes, the likeliest.")
 	o.addFormatFlags(cmd)
 	return cmd
@@ -60,16 +58,10 @@ const defaultCauses = 3
 
 // complete parses the flags.
 func (o *whyOptions) complete() error {
-	if err := o.parseTime(o.env.Now()); err != nil {
+	if err := o.output.complete(); err != nil {
 		return err
 	}
-	return o.output.complete()
-}
-
-// parseTime parses --at, relative to now.
-func (o *whyOptions) parseTime(now time.Time) (err error) {
-	o.time, err = timeflag.ParseTime("--at", o.at, now)
-	return err
+	return o.at.complete(o.env.Now().In(o.location))
 }
 
 // validate rejects invalid flags.
@@ -88,19 +80,15 @@ func (o *whyOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	return o.withSession(ctx, func(s *session) error {
-		if timeflag.IsRelative(o.at) {
-			if err := o.readClock(ctx, s); err != nil {
-				return err
-			}
-			if err := o.parseTime(o.env.recorderNow()); err != nil {
-				return err
-			}
-		}
 		resolved, err := s.types.resolve(ctx, object.kind)
 		if err != nil {
 			return err
 		}
-		return o.show(ctx, s, subject{resolved, object.name})
+		sub := subject{resolved, object.name}
+		if o.time, err = o.resolveAt(ctx, s, o.location, sub, &object.ref, &o.at); err != nil {
+			return err
+		}
+		return o.show(ctx, s, sub)
 	})
 }
 
@@ -140,15 +128,6 @@ func (o *whyOptions) show(ctx context.Context, s *session, sub subject) error {
 	if err != nil {
 		return err
 	}
-	var found coverage
-	var ignored ignoreRules
-	found.add(&page.Page)
-	ignored.add(page.Ignored)
-	o.env.note(ignored.note())
-	o.env.note(found.notRecordedNote())
-	if found.restricted {
-		o.env.note(restrictedNote)
-	}
-	o.env.note(gapsNote(page.Gaps, true, ""))
+	o.notePage(&page.Page)
 	return nil
 }

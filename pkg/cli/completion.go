@@ -54,12 +54,17 @@ func (c *connection) completeMany(
 	})
 }
 
-// completeOne completes TYPE NAME and TYPE/NAME.
+// completeOne completes TYPE NAME and TYPE/NAME, and revisions after them.
 func (c *connection) completeOne(
 	cmd *cobra.Command, args []string, toComplete string,
 ) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 1 || len(args) == 1 && strings.Contains(args[0], "/") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if name, _, isReference := strings.Cut(toComplete, "#"); isReference {
+		return c.completeVersions(cmd, append(slices.Clone(args), name), toComplete, "", func(e *v1.Event) string {
+			return fmt.Sprintf("%s#%d", name, e.Revision)
+		})
 	}
 	return c.completeMany(cmd, args, toComplete)
 }
@@ -159,10 +164,10 @@ func (o *historyOptions) completeRevisions(
 }
 
 // completeUIDs completes --uid for the object in args.
-func (o *queryOptions) completeUIDs(
+func (c *connection) completeUIDs(
 	cmd *cobra.Command, args []string, toComplete string,
 ) ([]string, cobra.ShellCompDirective) {
-	return o.completeVersions(cmd, args, toComplete, "", func(e *v1.Event) string { return e.UID })
+	return c.completeVersions(cmd, args, toComplete, "", func(e *v1.Event) string { return e.UID })
 }
 
 // completeVersions suggests a value of each version of an object. Each value is
@@ -170,14 +175,14 @@ func (o *queryOptions) completeUIDs(
 //
 // The type is looked up in the recorder's catalogue only. Discovery may take
 // longer than completionTimeout.
-func (o *queryOptions) completeVersions(
+func (c *connection) completeVersions(
 	cmd *cobra.Command, args []string, toComplete, uid string, value func(*v1.Event) string,
 ) ([]string, cobra.ShellCompDirective) {
 	object, err := parseObject(args)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return o.suggest(cmd, toComplete, func(ctx context.Context, s *session) (all []string) {
+	return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) (all []string) {
 		resolved, err := s.types.fromCatalogue(ctx, object.kind)
 		if err != nil {
 			return nil
@@ -186,7 +191,7 @@ func (o *queryOptions) completeVersions(
 		for _, e := range s.newestOf(ctx, subject{resolved, object.name}, uid) {
 			if v := value(&e); !seen[v] { // newest first
 				seen[v] = true
-				age := duration.HumanDuration(max(o.env.recorderNow().Sub(e.Timestamp), 0))
+				age := duration.HumanDuration(max(c.env.recorderNow().Sub(e.Timestamp), 0))
 				all = append(all, fmt.Sprintf("%s\t%s ago: %s %s", v, age, e.Verb, e.Summary))
 			}
 		}

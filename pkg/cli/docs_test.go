@@ -123,7 +123,6 @@ func TestQueries_FieldsAreSetByCommands(t *testing.T) {
 		"Verbs": "a column of the timeline shows it", "Managers": "a column of the timeline shows it",
 		"Group": "a type's name contains its group", "Namespaces": "kubectl has one namespace, or all",
 		"Reasons": "--field-selector selects them", "EventTypes": "--field-selector selects them",
-		"Classes": "a folded timeline selects them",
 	}
 	set := fieldsSet(t)
 	for _, query := range []reflect.Type{

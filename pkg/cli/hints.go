@@ -42,6 +42,8 @@ func parameterFlags() map[string]string {
 		v1.ParamRevision:      "--revision",
 		v1.ParamUID:           "--uid",
 		v1.ParamAt:            "--at",
+		v1.ParamFrom:          "--from",
+		v1.ParamTo:            "--to",
 		v1.ParamDepth:         "--depth",
 	}
 }

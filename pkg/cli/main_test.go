@@ -41,6 +41,7 @@ func TestCluster(t *testing.T) {
 	t.Run("recreated types", func(t *testing.T) { testRecreated(t, cluster) })
 	t.Run("filters", func(t *testing.T) { testFilters(t, cluster) })
 	t.Run("tree", func(t *testing.T) { testTree(t, cluster) })
+	t.Run("views", func(t *testing.T) { testViews(t, cluster) })
 	t.Run("no recorder", func(t *testing.T) { testNoRecorder(t, r, cluster) })
 }
 
@@ -61,8 +62,8 @@ func testDiscovery(t *testing.T, r *recording, cluster *clustertest.Cluster) {
 		{"get po,replicasets.apps --since 13m -o name", 0, "replicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n", ""},
 		{"get no,pod -o name --since 9m30s", 0, "node/node-1\n", ""},
 		{
-			"history Deployment.v1.apps web --revision 4 --no-headers", 0,
-			"4   12m   update   kubectl-set   image app 1.4 → 1.5\n", "",
+			"history Deployment.v1.apps web --revision 4 --no-headers -o wide", 0,
+			"4   12m   update   kubectl-set   106   uid-web   image app 1.4 → 1.5\n", "",
 		},
 		{"related ev/backoff -o name", 0, "", "No Events regarding events \"backoff\" found in shop namespace.\n"},
 		{

@@ -38,16 +38,16 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&o.noHeaders, "no-headers", false, "Do not print the headers of tables.")
 	fs.BoolVar(&o.timestamps, "timestamps", false, "Print times instead of ages.")
-	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of --timestamps, such as UTC or Europe/Berlin.")
 }
 
 // addFormatFlags adds the flags of an output that has neither columns nor
-// times, with their completions.
+// ages, with their completions.
 func (o *output) addFormatFlags(cmd *cobra.Command) {
 	o.templates = genericclioptions.NewKubeTemplatePrintFlags()
 	o.templates.AddFlags(cmd)
 	fs := cmd.Flags()
 	fs.StringVarP(&o.format, "output", "o", "", "Output format. One of: ("+strings.Join(o.formats(), ", ")+").")
+	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of all times, such as UTC or Europe/Berlin.")
 	fs.StringVar(&o.color, "color", "auto",
 		"Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
 	_ = cmd.RegisterFlagCompletionFunc("output",

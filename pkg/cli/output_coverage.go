@@ -41,6 +41,21 @@ func (c *coverage) add(p *client.Page) {
 const restrictedNote = "Only what you may read in the cluster is shown; " +
 	"kubectl auth can-i list pods shows whether that includes pods."
 
+// notePage writes what a page of relations, causes or differences does not
+// contain.
+func (c *connection) notePage(p *client.Page) {
+	var found coverage
+	var ignored ignoreRules
+	found.add(p)
+	ignored.add(p.Ignored)
+	c.env.note(ignored.note())
+	c.env.note(found.notRecordedNote())
+	if found.restricted {
+		c.env.note(restrictedNote)
+	}
+	c.env.note(gapsNote(p.Gaps, true, ""))
+}
+
 // note writes the start of the history, if the window begins earlier or the
 // output is empty. If it is empty, note also writes which types are not
 // recorded, and that the user's permissions matter.

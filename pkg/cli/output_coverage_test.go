@@ -53,17 +53,18 @@ func TestGet_NotesCoverage(t *testing.T) {
 	const missing = "Not recorded: roles.rbac.authorization.k8s.io (forbidden), " +
 		"leases.coordination.k8s.io (excluded), +12 more.\n"
 	for args, want := range map[string]string{
-		"get --since 90m --until 60m": "No history found in shop namespace.\n" +
+		"get --flat --since 90m --until 60m": "No history found in shop namespace.\n" +
 			"Recording began at 12:27:00, 11m ago: after the requested time.\n" + missing,
-		"get --until 6m": "No history found in shop namespace.\n" +
+		"get --flat --until 6m": "No history found in shop namespace.\n" +
 			"Recording began at 12:27:00, 11m ago.\n" + missing,
-		"get --since 9m --until 6m": "No history found in shop namespace.\n" + missing,
-		"get --since 90m":           "Recording began at 12:27:00, 11m ago.\n",
-		"get --since 9m":            "",
-		"get":                       "",
-		"get leases": "No history found in shop namespace.\nNot recorded: leases.coordination.k8s.io (excluded).\n" +
+		"get --flat --since 9m --until 6m": "No history found in shop namespace.\n" + missing,
+		"get --flat --since 90m":           "Recording began at 12:27:00, 11m ago.\n",
+		"get --flat --since 9m":            "",
+		"get --flat":                       "",
+		"get --flat leases": "No history found in shop namespace.\n" +
+			"Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"Warning: the recorder does not record leases.coordination.k8s.io: left out by default\n",
-		"get leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
+		"get --flat leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: " +
 			"the recorder does not record leases.coordination.k8s.io: left out by default\n",
 	} {
@@ -75,7 +76,7 @@ func TestGet_NotesCoverage(t *testing.T) {
 }
 
 func TestGet_DistinguishesRetentionFromBeginning(t *testing.T) {
-	_, _, stderr := newRecentRecorder(t, true).run(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
+	_, _, stderr := newRecentRecorder(t, true).run(t, "get", "--flat", "--since", "2d", "--timezone", "Asia/Kathmandu")
 	if want := "History is kept since 18:12:00, 11m ago.\n"; withoutDiscovery(stderr) != want {
 		t.Errorf("got %q, want %q", stderr, want)
 	}

@@ -168,3 +168,29 @@ func are(n int) string {
 	}
 	return "are"
 }
+
+// follow returns "follows" or "follow", for n things.
+func follow(n int) string {
+	if n == 1 {
+		return "follows"
+	}
+	return "follow"
+}
+
+// them returns "it" or "them", for n things.
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// firstText returns the first text that is not empty, or "".
+func firstText(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

@@ -131,7 +131,7 @@ func TestPages_MustAdvance(t *testing.T) {
 	}))
 	defer cache.Close()
 	r := &recording{url: cache.URL, now: time.Now()}
-	for _, args := range []string{"get --limit 0", "related pod/a"} {
+	for _, args := range []string{"get --flat --limit 0", "related pod/a"} {
 		requests = 0
 		if code, _, stderr := r.run(t, strings.Fields(args)...); code != 1 ||
 			!strings.Contains(stderr, "its pages do not advance") {
@@ -156,7 +156,7 @@ func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 	}))
 	defer stranger.Close()
 	r := &recording{url: stranger.URL, now: time.Now()}
-	for _, args := range []string{"get", "get things"} {
+	for _, args := range []string{"get --flat", "get things"} {
 		if _, stdout, stderr := r.run(t, strings.Fields(args)...); stdout != "" ||
 			!strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
 			t.Errorf("%s: got stdout %q, stderr %q, want nothing and escaped notes", args, stdout, stderr)

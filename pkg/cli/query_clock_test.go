@@ -14,7 +14,7 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 		advice = "; relative times and ages use the recorder's clock\n"
 		names  = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
 		ready  = "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n"
-		update = "4   12m   update   kubectl-set   image app 1.4 → 1.5\n"
+		wide   = "4   12m   update   kubectl-set   106   uid-web   image app 1.4 → 1.5\n"
 	)
 	for _, tt := range []struct {
 		offset  time.Duration
@@ -34,8 +34,8 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 			"get --since 13m --until 11m30s -o name":                     names,
 			"get --flat --until 39m --since 1h --no-headers":             ready,
 			"related deploy/web --since 13m -o name":                     "event/backoff\nevent/scaled\n",
-			"history deploy/web --no-headers --since 13m":                update,
-			"history deploy/web --no-headers --revision 4":               update,
+			"history deploy/web --no-headers --since 13m -o wide":        wide,
+			"history deploy/web --no-headers --revision 4 -o wide":       wide,
 			"get deploy/web --no-headers --since 10s --until 5s -o name": "",
 		} {
 			_, stdout, stderr := r.run(t, strings.Fields(args)...)

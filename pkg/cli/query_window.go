@@ -26,15 +26,14 @@ const (
 // addFlags adds the flags of the window. noun names the records that they
 // select, such as "changes".
 func (w *window) addFlags(fs *pflag.FlagSet, noun string) {
-	fs.StringVar(&w.since, "since", "", "Only show "+noun+" newer than a relative duration like 15m, 2h or 3d.")
+	fs.StringVar(&w.since, "since", "", "Only show "+noun+" after a time: "+timeflag.Forms+".")
 	fs.StringVar(&w.sinceTime, "since-time", "", "Only show "+noun+" after a time (RFC 3339).")
-	fs.StringVar(&w.until, "until", "",
-		"Only show "+noun+" before a time (RFC 3339), or older than a relative duration.")
+	fs.StringVar(&w.until, "until", "", "Only show "+noun+" before a time, as in --since.")
 	fs.IntVar(&w.limit, "limit", defaultLimit, "Show at most this many "+noun+", the newest. 0 shows all.")
 	fs.IntVar(&w.chunkSize, "chunk-size", defaultChunkSize, "Read this many "+noun+" from the recorder at a time.")
 }
 
-// complete parses the flags. Relative times are relative to now.
+// complete parses the flags. Times are relative to now, and in its location.
 func (w *window) complete(now time.Time) (err error) {
 	if w.start, err = timeflag.ParseTime("--since", w.since, now); err != nil {
 		return err

@@ -234,9 +234,11 @@ func (r *recording) writeDeployment() {
 	initial.Verb, initial.Initial = history.Create, true
 	r.write(6*day, initial)
 	ready := deployment("uid-web", "1.4", 3, "1")
-	ready.Managers = by("kube-controller-manager")
+	ready.Managers, ready.Class = by("kube-controller-manager"), history.Consequence
 	r.write(41*time.Minute, ready)
-	r.write(40*time.Minute, deployment("uid-web", "1.4", 3, "2"))
+	noise := deployment("uid-web", "1.4", 3, "2")
+	noise.Class = history.Consequence
+	r.write(40*time.Minute, noise)
 }
 
 func (r *recording) writeRollout() {
@@ -255,7 +257,7 @@ func (r *recording) writePods() {
 		)
 		return &history.Record{
 			Ref: ref, Kind: kind, Verb: history.Create, Managers: by("kube-controller-manager"),
-			Owners: []types.UID{types.UID(ownerUID)}, Object: []byte(object),
+			Owners: []types.UID{types.UID(ownerUID)}, Object: []byte(object), Class: history.Consequence,
 		}
 	}
 	r.write(12*time.Minute, owned(ref("apps", "replicasets", "shop", "web-7d9f", "uid-rs"),
@@ -272,7 +274,7 @@ func (r *recording) writePods() {
 	event := func(name, kind, target, targetUID, fields string) *history.Record {
 		return &history.Record{
 			Ref: ref("", "events", "shop", name, "uid-"+name), Kind: "Event",
-			Verb: history.Create, Managers: by("kubelet"),
+			Verb: history.Create, Managers: by("kubelet"), Class: history.Consequence,
 			Regarding: &history.Target{Kind: kind, Namespace: "shop", Name: target, UID: types.UID(targetUID)},
 			Object:    []byte(fmt.Sprintf(`{"involvedObject":{"kind":%q,"name":%q},%s}`, kind, target, fields)),
 		}

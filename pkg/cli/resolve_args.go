@@ -89,6 +89,12 @@ func (s *session) subjects(ctx context.Context, args []string) ([]subject, error
 	}
 	var subjects []subject
 	for _, arg := range all {
+		if arg.name, arg.ref, err = cutReference(arg.name); err != nil {
+			return nil, err
+		}
+		if err := arg.reject("Use history or show for one version."); err != nil {
+			return nil, err
+		}
 		types, err := s.typesOf(ctx, arg)
 		if err != nil {
 			return nil, err
@@ -118,10 +124,28 @@ func (s *session) typesOf(ctx context.Context, arg objectArg) ([]resourceType, e
 
 // objectArg is a parsed argument whose type is not resolved. The kind is any
 // name of a type; an empty name means all objects.
-type objectArg struct{ kind, name string }
+type objectArg struct {
+	kind, name string
+	ref        reference
+}
 
-// parseObject parses "TYPE NAME" or "TYPE/NAME".
+// parseObject parses "TYPE NAME" or "TYPE/NAME". A reference may follow the
+// name.
 func parseObject(args []string) (objectArg, error) {
+	arg, err := parseName(args)
+	if err != nil {
+		return arg, err
+	}
+	whole := arg.name
+	if arg.name, arg.ref, err = cutReference(whole); err == nil && arg.name == "" {
+		err = invalidf("%q has no name: want one object, as in %s/NAME", strings.Join(args, " "), arg.kind)
+	}
+	return arg, err
+}
+
+// parseName parses "TYPE NAME" or "TYPE/NAME", and keeps a reference in the
+// name.
+func parseName(args []string) (objectArg, error) {
 	var arg objectArg
 	var slash bool
 	switch len(args) {
@@ -131,7 +155,7 @@ func parseObject(args []string) (objectArg, error) {
 			return arg, invalidf("%q has no name: want one object, as in %s/NAME", args[0], args[0])
 		}
 	case 2:
-		arg = objectArg{args[0], args[1]}
+		arg = objectArg{kind: args[0], name: args[1]}
 	default:
 		return arg, invalidf("want one object, as TYPE NAME or TYPE/NAME, got %d arguments", len(args))
 	}
@@ -176,7 +200,7 @@ func parseMany(args []string) ([]objectArg, error) {
 		case kind == "" || name == "" || strings.Contains(kind, ","):
 			return nil, invalidf("%q: arguments in resource/name form must have a single resource and name", arg)
 		}
-		all = append(all, objectArg{kind, name})
+		all = append(all, objectArg{kind: kind, name: name})
 	}
 	return all, nil
 }
@@ -195,7 +219,7 @@ func parseTypes(types string, names []string) ([]objectArg, error) {
 			return nil, invalidf("%q contains an empty type", types)
 		}
 		for _, name := range names {
-			all = append(all, objectArg{kind, name})
+			all = append(all, objectArg{kind: kind, name: name})
 		}
 	}
 	return all, nil

@@ -50,7 +50,8 @@ func New(env Environment) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	conn.addFlags(root)
 	o.addFlags(root)
-	root.AddCommand(newGet(conn), newHistory(conn), newRelated(conn), newTree(conn), newWhy(conn), newVersion(env))
+	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
+		newTree(conn), newWhy(conn), newVersion(env))
 	return root
 }
 
@@ -76,15 +77,12 @@ func flagError(cmd *cobra.Command, err error) error {
 	return withAdvice(helpHint(cmd), "%v", err)
 }
 
-// arguments returns a check of the number of arguments. A negative limit means
-// no limit. want describes the arguments in the error.
-func arguments(least, limit int, want string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || limit >= 0 && len(args) > limit {
-			return withAdvice(helpHint(cmd), "want %s, got %d arguments", want, len(args))
-		}
-		return nil
+// oneObject checks the number of arguments of a command about one object.
+func oneObject(cmd *cobra.Command, args []string) error {
+	if len(args) < 1 || len(args) > 2 {
+		return withAdvice(helpHint(cmd), "want TYPE NAME or TYPE/NAME, got %d arguments", len(args))
 	}
+	return nil
 }
 
 // paragraphs removes the indentation of the source from a text.

@@ -156,11 +156,11 @@ func TestProgress_ShowsBusyRecorder(t *testing.T) {
 	}))
 	defer busy.Close()
 	code := cli.Main(t.Context(), r.onTerminal(tty), []string{
-		"get", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
+		"get", "--flat", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
 		"--recorder-url", busy.URL, "-n", "shop",
 		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never",
 	})
-	const want = "The recorder is busy, retrying in 1s…\x1b[37D\x1b[KQuerying the recorder…\x1b[22D\x1b[Kshop · "
+	const want = "The recorder is busy, retrying in 1s…\x1b[37D\x1b[KQuerying the recorder…\x1b[22D\x1b[KTIME "
 	if got := written(); code != 0 || !strings.HasPrefix(got, want) {
 		t.Errorf("got exit code %d, output %q, want 0 and %q at its beginning", code, got[:min(len(got), 200)], want)
 	}

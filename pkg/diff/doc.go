@@ -1,12 +1,13 @@
 // Package diff compares two versions of a Kubernetes object, given as decoded
 // JSON.
 //
-// It owns three things:
+// It owns four things:
 //
 //   - The structural difference ([Objects]). Items of lists are matched by
 //     their keys, and not by their positions.
 //   - The classification of changes as noise ([Change.Noise]).
 //   - The summary of changes in one line ([Summary]).
+//   - The versions that last changed each value of an object ([Origins]).
 //
 // Invariant: a difference is complete. The old object and the changes determine
 // the new object, including the order of lists. Noise is marked and never left

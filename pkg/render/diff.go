@@ -16,11 +16,16 @@ func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	if err := p.heading(old, new); err != nil || old == nil {
 		return 0, 0, err
 	}
-	before, err := decode(old)
+	return p.Changes(old, new)
+}
+
+// Changes is [Printer.Diff] without the heading. Both versions are required.
+func (p *Printer) Changes(old, new *v1.Event) (shown, hidden int, err error) {
+	before, err := Decode(old)
 	if err != nil {
 		return 0, 0, err
 	}
-	after, err := decode(new)
+	after, err := Decode(new)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -35,8 +40,8 @@ func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	return len(changes), hidden, p.changes(changes)
 }
 
-// decode returns the object of a version. Numbers keep their text.
-func decode(e *v1.Event) (map[string]any, error) {
+// Decode returns the object of a version. Numbers keep their text.
+func Decode(e *v1.Event) (map[string]any, error) {
 	var object map[string]any
 	d := json.NewDecoder(bytes.NewReader(e.ObjectChanges))
 	d.UseNumber()

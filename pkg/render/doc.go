@@ -15,6 +15,10 @@
 //   - printer.go: options, styles and times
 //   - table*.go: the tables of the commands, and the gap rows in them
 //   - diff*.go: structural and unified diffs
+//   - version.go: one version, with what changed around it
+//   - blame.go: the fields of an object with the versions that set them
+//   - log.go: the versions of one object, as git log shows commits
+//   - stat.go: objects that differ between two times
 //   - document*.go: JSON, YAML and names
 //
 // It is internal to watchhistory: its API changes without notice.

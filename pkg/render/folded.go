@@ -26,20 +26,39 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 		}
 		columns[i] = append(columns[i], field{text: p.clock(r.Start)}, p.writers(r), field{text: cell(subject(r))})
 	}
+	texts := make([][]field, len(rows))
+	for i := range rows {
+		texts[i] = append([]field{p.folded(&rows[i])}, p.outcome(&rows[i])...)
+	}
+	return p.besides(columns, texts, func(lines [][]field, of []int) [][]field {
+		at := func(i int) time.Time { return rows[of[i]].Start }
+		return p.insertGaps(lines, at, history.OldestFirst, gaps)
+	})
+}
+
+// besides writes rows without a header: columns, and texts next to them. Texts
+// that are wider than the terminal continue on further lines. On a narrow
+// terminal, they begin below the columns. finish may add lines; of has the row
+// of each line. It may be nil.
+func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field, of []int) [][]field) error {
+	if len(columns) == 0 {
+		if finish == nil {
+			return nil
+		}
+		return p.table(nil, finish(nil, nil))
+	}
 	room := p.room(columns)
 	stacked := p.opts.Width > 0 && room < minFoldedWidth
 	if stacked {
 		room = max(p.opts.Width-stackedIndent, 1)
 	}
 	var lines [][]field
-	var times []time.Time
-	for i := range rows {
-		r := &rows[i]
-		texts := p.broken(append([]field{p.folded(r)}, p.outcome(r)...), room)
+	var of []int
+	for i := range columns {
 		if stacked {
 			lines = append(lines, columns[i])
 		}
-		for n, text := range texts {
+		for n, text := range p.broken(texts[i], room) {
 			switch {
 			case stacked:
 				text.text = strings.Repeat(" ", stackedIndent) + text.text
@@ -52,22 +71,21 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 				lines = append(lines, below)
 			}
 		}
-		for len(times) < len(lines) {
-			times = append(times, r.Start)
+		for len(of) < len(lines) {
+			of = append(of, i)
 		}
 	}
-	at := func(i int) time.Time { return times[i] }
 	headers := p.opts.NoHeaders
 	p.opts.NoHeaders, p.clocks = true, true // of the gaps
 	defer func() { p.opts.NoHeaders, p.clocks = headers, false }()
-	titles := 3
-	if p.opts.Namespaces {
-		titles++
+	if finish != nil {
+		lines = finish(lines, of)
 	}
+	titles := len(columns[0])
 	if !stacked {
 		titles++
 	}
-	return p.table(make([]string, titles), p.insertGaps(lines, at, history.OldestFirst, gaps))
+	return p.table(make([]string, titles), lines)
 }
 
 // Limits of the layout of folded rows, in columns of the terminal.

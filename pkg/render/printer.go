@@ -8,6 +8,8 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
 	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
 // Options configure a [Printer]. The zero Options write plain tables that are
@@ -64,6 +66,9 @@ func (p *Printer) write(text string) error {
 	}
 	return nil
 }
+
+// Line writes a line of text, escaped.
+func (p *Printer) Line(text string) error { return p.write(printable.Line(text) + "\n") }
 
 // styles are the styles of words. They use only the 16 ANSI colours, which
 // follow the theme of the terminal.

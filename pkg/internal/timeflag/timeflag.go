@@ -5,14 +5,28 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ParseTime parses the value of a flag: a time in RFC 3339, or an age relative
-// to now that [ParseDuration] accepts. An empty text is the zero time. Errors
-// have the code [history.Invalid] and name the flag.
+// Forms lists the texts that [ParseTime] accepts, for the help of flags.
+const Forms = "an age like 15m or 3d, a time like 12:30 or 'yesterday 18:00', or RFC 3339"
+
+// ParseTime parses the value of a flag. An empty text is the zero time.
+// Otherwise, it accepts:
+//
+//   - a time in RFC 3339
+//   - now
+//   - an age that [ParseDuration] accepts, with or without a minus
+//   - a time of day, such as 12:30 or 12:30:05. If it is in the future today,
+//     it is yesterday's.
+//   - a day and optionally a time of day: "yesterday 18:00", "today 9:00" or
+//     "2026-11-25 18:00". Without a time of day, it is midnight.
+//
+// Ages are relative to now. Days and times of day are those of now's location.
+// Errors have the code [history.Invalid] and name the flag.
 func ParseTime(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -20,16 +34,60 @@ func ParseTime(flag, text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	age, err := ParseDuration(text)
-	if err != nil {
-		return time.Time{}, history.Errorf(history.Invalid,
-			"%s %q is not a duration: want one like 15m, 2h or 3d, or a time like %s",
-			flag, text, now.UTC().Format(time.RFC3339))
+	if text == "now" {
+		return now, nil
 	}
-	return now.Add(-age), nil
+	if age, err := ParseDuration(strings.TrimPrefix(text, "-")); err == nil && text != "-" {
+		return now.Add(-age), nil
+	}
+	if t, ok := parseDay(text, now); ok {
+		return t, nil
+	}
+	return time.Time{}, history.Errorf(history.Invalid,
+		"%s %q is not a time: want an age like 15m or 3d, a time like 12:30 or 'yesterday 18:00', or one like %s",
+		flag, text, now.UTC().Format(time.RFC3339))
 }
 
-// IsRelative reports whether [ParseTime] parses text as an age.
+// parseDay parses a day, a time of day, or both.
+func parseDay(text string, now time.Time) (t time.Time, ok bool) {
+	word, rest, both := strings.Cut(strings.Join(strings.Fields(text), " "), " ")
+	day := now
+	switch word {
+	case "today":
+	case "yesterday":
+		day = now.AddDate(0, 0, -1)
+	default:
+		var err error
+		if day, err = time.ParseInLocation(time.DateOnly, word, now.Location()); err == nil {
+			break
+		}
+		// The word is a time of day.
+		t, ok = timeOfDay(word, now)
+		if ok && t.After(now) {
+			t, ok = timeOfDay(word, now.AddDate(0, 0, -1))
+		}
+		return t, ok && !both
+	}
+	if !both {
+		rest = "0:00"
+	}
+	return timeOfDay(rest, day)
+}
+
+// timeOfDay returns a time of the given day.
+func timeOfDay(text string, day time.Time) (t time.Time, ok bool) {
+	for _, layout := range []string{"15:04", time.TimeOnly} {
+		if parsed, err := time.Parse(layout, text); err == nil {
+			hour, minute, second := parsed.Clock()
+			return time.Date(day.Year(), day.Month(), day.Day(), hour, minute, second, parsed.Nanosecond(),
+				day.Location()), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// IsRelative reports whether the time that [ParseTime] returns for a text
+// depends on now.
 func IsRelative(text string) bool {
 	_, err := time.Parse(time.RFC3339, text)
 	return text != "" && err != nil

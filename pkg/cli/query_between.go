@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
+)
+
+// comparison is the merged result of comparing several parts of the cluster at
+// two times.
+type comparison struct {
+	v1.Comparison
+
+	roots map[differing]*rootChanges
+	pages []client.Page // the last one of each query
+}
+
+// differing identifies what differs: the objects with one name.
+type differing struct{ group, plural, namespace, name string }
+
+// rootChanges are the root changes of the objects with one name.
+type rootChanges struct {
+	count   int
+	writers []string // as operators call them, the newest first
+}
+
+// compare compares the queries' objects between two times, including those of
+// which only noise differs, and reads their root changes in between.
+//
+// A custom type may have had another scope, and is searched in both. The
+// recorder rejects the one that it never had.
+func (s *session) compare(ctx context.Context, queries []client.CompareQuery) (*comparison, error) {
+	c := &comparison{roots: map[differing]*rootChanges{}}
+	c.Differences = []v1.Difference{}
+	for _, q := range queries {
+		q.Noise, q.Limit = true, defaultChunkSize
+		for {
+			page, err := s.Compare(ctx, q)
+			if len(queries) > 1 && isUnknownType(err) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			s.restricted = s.restricted || page.Restricted
+			c.From, c.To = page.From, page.To
+			c.Differences = append(c.Differences, page.Differences...)
+			if !page.HasMore {
+				c.pages = append(c.pages, page.Page)
+				break
+			}
+			q.Cursor = page.Next
+		}
+	}
+	if c.To.IsZero() {
+		return c, nil
+	}
+	for i := range queries {
+		if err := c.readRoots(ctx, s, &queries[i]); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// isUnknownType reports whether the recorder never recorded the types of a
+// comparison in its namespace. The errors about times name a parameter.
+func isUnknownType(err error) bool {
+	_, isParameter := errors.AsType[*client.ParameterError](err)
+	return history.CodeOf(err) == history.NotFound && !isParameter
+}
+
+// readRoots reads the root changes between the times.
+func (c *comparison) readRoots(ctx context.Context, s *session, compared *client.CompareQuery) error {
+	for e, err := range s.All(ctx, client.EventsQuery{
+		Start: c.From.Add(1), End: c.To.Add(1), Order: history.NewestFirst, Limit: defaultChunkSize, Summary: true,
+		Namespace: compared.Namespace, Resources: compared.Resources, Name: compared.Name,
+		Classes: []history.Class{history.Root},
+	}) {
+		if err != nil {
+			return err
+		}
+		key := differing{e.Group, e.ResourceType, e.Namespace, e.ResourceName}
+		r := c.roots[key]
+		if r == nil {
+			r = &rootChanges{}
+			c.roots[key] = r
+		}
+		r.count++
+		for i := range e.Managers[:min(len(e.Managers), 1)] {
+			if name := render.Writer(e.Managers[i].Manager); !slices.Contains(r.writers, name) {
+				r.writers = append(r.writers, name)
+			}
+		}
+	}
+	return nil
+}
+
+// stats returns the lines of the objects that differ, and of those that changed
+// in between and are as they were. Differences that follow from other changes
+// are counted by their types, unless all is set.
+func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int) {
+	hidden = map[string]int{}
+	for _, d := range c.Differences {
+		s := render.Stat{Difference: d}
+		if r := c.roots[differing{d.Group, d.ResourceType, d.Namespace, d.ResourceName}]; r != nil {
+			s.Changes, s.Writers = r.count, r.writers
+		}
+		switch {
+		case d.Noise && s.Changes == 0:
+			continue
+		case d.Noise:
+			s.Mark = render.StatSame
+		case s.Changes == 0 && !all:
+			hidden[d.ResourceType]++
+			continue
+		case d.Change == "created":
+			s.Mark = render.StatAdded
+		case d.Change == "deleted":
+			s.Mark = render.StatDeleted
+		default:
+			s.Mark = render.StatModified
+		}
+		stats = append(stats, s)
+	}
+	return stats, hidden
+}
+
+// hiddenTypes lists numbers of types: "8 pods, 4 replicasets".
+func hiddenTypes(hidden map[string]int) (text string, total int) {
+	var types []string
+	for name := range hidden {
+		types = append(types, name)
+	}
+	slices.SortFunc(types, func(a, b string) int {
+		if hidden[a] != hidden[b] {
+			return hidden[b] - hidden[a]
+		}
+		return strings.Compare(a, b)
+	})
+	var parts []string
+	for _, name := range types {
+		total += hidden[name]
+		parts = append(parts, fmt.Sprintf("%d %s", hidden[name], name))
+	}
+	return strings.Join(parts, ", "), total
+}

@@ -1,0 +1,107 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// The marks of a [Stat], as git status has them. An object that is Same changed
+// in between, and is as it was.
+const (
+	StatModified = "M"
+	StatDeleted  = "D"
+	StatAdded    = "A"
+	StatSame     = "="
+)
+
+// Stat is one line about an object that differs between two times, or that
+// changed in between.
+type Stat struct {
+	Mark       string
+	Difference v1.Difference
+	Changes    int      // root changes in between
+	Writers    []string // of these, as operators call them
+}
+
+// Stats writes a line for each object, and the totals. Without objects, it
+// writes nothing.
+func (p *Printer) Stats(stats []Stat) error {
+	if len(stats) == 0 {
+		return nil
+	}
+	columns, texts := make([][]field, len(stats)), make([][]field, len(stats))
+	totals := map[string]int{}
+	for i := range stats {
+		s := &stats[i]
+		totals[s.Mark]++
+		columns[i] = []field{{text: s.Mark, style: p.markStyle(s.Mark)}}
+		if p.opts.Namespaces {
+			columns[i] = append(columns[i], field{text: cell(s.Difference.Namespace)})
+		}
+		columns[i] = append(columns[i], field{text: cell(differenceName(&s.Difference))})
+		texts[i] = []field{{text: cell(s.text())}}
+	}
+	if err := p.besides(columns, texts, nil); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%d changed, %d deleted, %d created", totals[StatModified], totals[StatDeleted],
+		totals[StatAdded])
+	if n := totals[StatSame]; n > 0 {
+		text += fmt.Sprintf("; %d changed in between, as before", n)
+	}
+	return p.Line(text)
+}
+
+// text returns what differs, and who wrote it.
+func (s *Stat) text() string {
+	text := s.Difference.Summary
+	switch {
+	case s.Mark == StatSame:
+		text = fmt.Sprintf("changed %s, as it was", times(s.Changes))
+	case s.Difference.Change == "recreated":
+		text = strings.TrimSuffix("deleted and created again: "+text, ": ")
+	case text == "" && s.Mark == StatDeleted:
+		text = "deleted"
+	case text == "" && s.Mark == StatAdded:
+		text = "created"
+	}
+	if len(s.Writers) > 0 {
+		text += " (" + strings.Join(s.Writers, ", ") + ")"
+	}
+	return strings.TrimSpace(text)
+}
+
+// times returns "once", "twice" or "3 times".
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	default:
+		return fmt.Sprintf("%d times", n)
+	}
+}
+
+// markStyle returns the style of a mark.
+func (p *Printer) markStyle(mark string) lipgloss.Style {
+	switch mark {
+	case StatModified:
+		return p.styles.warn
+	case StatDeleted:
+		return p.styles.bad
+	case StatAdded:
+		return p.styles.good
+	default:
+		return p.styles.faint
+	}
+}
+
+// differenceName returns an object's kind and name: "deployment/web".
+func differenceName(d *v1.Difference) string {
+	return objectName(&v1.Object{Kind: d.Kind, ResourceType: d.ResourceType, Name: d.ResourceName})
+}
