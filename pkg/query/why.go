@@ -129,13 +129,19 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	at := graph.At.Add(1)
 	w := investigation{
 		folding: folding{service: s, view: view, end: at, owners: map[types.UID]*history.Record{}},
-		graph:   graph, answer: &answer,
+		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
 	}
 	if answer.Of = graph.Objects[0].Version; answer.Of == nil {
 		return answer, nil
 	}
+	if err := w.addOwners(ctx, &w.graph); err != nil {
+		return answer, err
+	}
 	if err := w.diagnose(ctx); err != nil || answer.Onset.IsZero() {
+		return answer, err
+	}
+	if w.before, err = w.graphAt(ctx, answer.Onset.Add(-1), 2); err != nil {
 		return answer, err
 	}
 	answer.Searched = answer.Onset.Add(-w.lookback)
@@ -151,14 +157,13 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 		codes[i] = answer.Symptoms[i].Code
 	}
 	limit := cmp.Or(q.Limit, defaultCauses)
-	ranked := why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset}, candidates)
+	ranked := why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset, Healthy: answer.HealthyUntil}, candidates)
 	for _, r := range ranked {
 		if len(answer.Causes) == limit || r.Score < max(leastScore, leastShare*ranked[0].Score) {
 			break
 		}
 		answer.Causes = append(answer.Causes, Cause{
-			Ranked: r, Summary: w.summaries[r.Change], Path: w.paths[r.Change.Ref.GroupResource().String()+
-				"/"+r.Change.Ref.Namespace+"/"+r.Change.Ref.Name],
+			Ranked: r, Summary: w.summaries[r.Change], Path: w.paths[nameOf(r.Change.Ref)],
 		})
 	}
 	return answer, nil
@@ -182,9 +187,13 @@ func (s *Service) gapsOf(ctx context.Context, view history.View, from, to time.T
 type investigation struct {
 	folding
 
-	graph    RelationGraph
+	query    Why
+	graph    RelationGraph // at the time of the question
+	before   RelationGraph // right before the onset; empty if the object did not exist
 	answer   *WhyAnswer
 	lookback time.Duration
+	// replaced are the times of deletions that are one change with a creation.
+	replaced map[time.Time]bool
 
 	summaries map[*history.Record]string
 	paths     map[string][]PathStep // to objects, by resource, namespace and name
@@ -202,8 +211,14 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.observe(ctx, newest, onsets); err != nil || len(w.answer.Symptoms) == 0 {
+	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
+	}
+	if len(w.answer.Symptoms) == 0 && w.answer.Health.State == symptom.Unknown {
+		return w.dangling(ctx)
+	}
+	if len(w.answer.Symptoms) == 0 {
+		return nil
 	}
 	// The symptoms began with the first of those onsets that no long healthy
 	// time separates from the newest one.
@@ -261,7 +276,7 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 	var order []string
 	add := func(found []symptom.Symptom, r *history.Record, since time.Time) {
 		of := subjectOf(r)
-		id := of.Kind + "/" + of.Ref.Name
+		id := of.Kind + "." + of.Ref.Group + "/" + of.Ref.Name
 		for _, s := range found {
 			g := groups[s.Code]
 			if g == nil {
@@ -364,82 +379,10 @@ func (w *investigation) healthyBefore(ctx context.Context) error {
 	return nil
 }
 
-// family returns the positions of the object, its owners and its descendants.
-func (g *RelationGraph) family() []int {
-	in := map[int]bool{0: true}
-	for changed := true; changed; {
-		changed = false
-		for _, r := range g.Relations {
-			if r.Rule == ruleOwner && in[r.From] != in[r.To] {
-				in[r.From], in[r.To], changed = true, true, true
-			}
-		}
-	}
-	var all []int
-	for i := range g.Objects {
-		if in[i] {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
-// ruleOwner is the rule of owner references in package relation.
-const ruleOwner = "owner"
-
-// neighbour is an object near the one with the problem.
-type neighbour struct {
-	RelatedObject
-
-	distance why.Distance
-	path     []PathStep
-}
-
-// neighbours returns the objects of the graph with their distances. Owners and
-// descendants have none.
-func (g *RelationGraph) neighbours() []neighbour {
-	all := make([]neighbour, len(g.Objects))
-	reached := make([]bool, len(g.Objects))
-	for i := range g.Objects {
-		all[i].RelatedObject = g.Objects[i]
-	}
-	level := g.family()
-	for _, i := range level {
-		reached[i] = true
-	}
-	for distance := why.Direct; len(level) > 0 && distance <= why.Indirect; distance++ {
-		var next []int
-		for _, from := range level {
-			for _, r := range g.Relations {
-				to := r.To
-				if r.To == from {
-					to = r.From
-				} else if r.From != from {
-					continue
-				}
-				if reached[to] {
-					continue
-				}
-				reached[to] = true
-				o := &all[to]
-				o.distance = distance
-				o.path = append(slices.Clone(all[from].path), PathStep{r.Rule, o.Ref, o.Kind})
-				next = append(next, to)
-			}
-		}
-		level = next
-	}
-	for i := range all {
-		if !reached[i] {
-			all[i].distance = why.Indirect
-		}
-	}
-	return all
-}
-
 // candidates returns the root changes that may have caused the symptoms.
 func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error) {
 	w.summaries, w.paths = map[*history.Record]string{}, map[string][]PathStep{}
+	w.replaced = map[time.Time]bool{}
 	var all []why.Candidate
 	seen := map[time.Time]bool{}
 	end := w.answer.Onset.Add(time.Minute)
@@ -465,11 +408,11 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 			c.Dangling = n.State == Missing
 			all = append(all, c)
 			ref := c.Change.Ref
-			w.paths[ref.GroupResource().String()+"/"+ref.Namespace+"/"+ref.Name] = n.path
+			w.paths[nameOf(ref)] = n.path
 		}
 		return nil
 	}
-	for _, n := range w.graph.neighbours() {
+	for _, n := range w.neighbours() {
 		if n.Ref.Name == "" || n.Ref.Resource == "" {
 			continue
 		}
@@ -496,7 +439,7 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 			}
 		}
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(c why.Candidate) bool { return w.replaced[c.Change.Time] }), nil
 }
 
 // roots returns the newest root changes of a filter as candidates, with their
@@ -520,11 +463,10 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		if err != nil {
 			return nil, err
 		}
-		if n := len(found); r.Verb == history.Create && n > 0 {
-			if last := found[n-1].Change; last.Verb == history.Delete && sameName(last.Ref, r.Ref) &&
-				r.Time.Sub(last.Time) < recreationTime {
-				before, found = last, found[:n-1]
-			}
+		if last := deletionOf(found, r); last >= 0 {
+			before = found[last].Change
+			w.replaced[before.Time] = true
+			found = slices.Delete(found, last, last+1)
 		}
 		c := why.Candidate{Change: r}
 		described, err := summarizer.summary(ctx, r)
@@ -548,6 +490,23 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		found = append(found, c)
 	}
 	return found, nil
+}
+
+// deletionOf returns the position of the deletion that a creation of the same
+// name replaces, or -1.
+func deletionOf(found []why.Candidate, created *history.Record) int {
+	if created.Verb != history.Create {
+		return -1
+	}
+	for i := len(found) - 1; i >= 0; i-- {
+		if last := found[i].Change; nameOf(last.Ref) == nameOf(created.Ref) {
+			if last.Verb == history.Delete && created.Time.Sub(last.Time) < recreationTime {
+				return i
+			}
+			return -1
+		}
+	}
+	return -1
 }
 
 // paths returns the paths of changes, without noise and status.

@@ -143,11 +143,23 @@ func kindOf(c *Candidate) Kind {
 	return Other
 }
 
-// reachesOthers reports whether a change of the kind can have an effect on
-// objects that have no relation to the changed one.
-func reachesOthers(k Kind) bool {
+// immediate reports whether a change of the kind has its effect at once.
+func immediate(k Kind) bool {
 	switch k {
-	case NodeState, Limits, Admission, Network, Definition, Permission, Storage:
+	case Image, PullSecret, Command, Memory, Requests, Probe, Mounts, Placement, Scale, Restart, Selection, Ports, Labels:
+		return true
+	default:
+		return false
+	}
+}
+
+// reachesOthers reports whether a change of the kind can cause symptoms of
+// objects that have no relation to the changed one.
+func reachesOthers(k Kind, codes []string) bool {
+	switch k {
+	case NodeState:
+		return slices.Contains(codes, "Unschedulable") || slices.Contains(codes, "ClaimPending")
+	case Limits, Admission, Network, Definition, Permission, Storage:
 		return true
 	default:
 		return false
@@ -209,16 +221,17 @@ var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 	"NoEndpoints": {
 		Selection: 4, Scale: 3, Removal: 2, Probe: 2, Image: 1.5, Ports: 1.5, Labels: 1.2, Network: 0.5,
 	},
-	"ScalerBlocked":  {Scaler: 3, Requests: 2.5, Removal: 2.5, Definition: 2, Selection: 1.5, Image: 0.6},
-	"ScalerLimited":  {Scaler: 4, Scale: 1.5},
-	"ClaimPending":   {Storage: 3, Removal: 2.5, Placement: 1.5, NodeState: 1.5, Limits: 1.5, Image: 0.2, Scale: 0.8},
-	"ClaimLost":      {Storage: 3, Removal: 4},
-	"VolumeFailed":   {Storage: 3, Removal: 2},
-	"NodeNotReady":   {NodeState: 3, Network: 1.2, Image: 0.3, Scale: 0.3},
-	"NodePressure":   {NodeState: 2, Scale: 2, Memory: 1.5, Requests: 1.5, Image: 1.2},
-	"Terminating":    {Definition: 2, Admission: 2, Removal: 2, Permission: 1.5},
-	"ConditionFalse": {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
-	"Degraded":       {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
+	"MissingReference": {Removal: 4, Ports: 2, Scaler: 2, Selection: 2, Labels: 0.2},
+	"ScalerBlocked":    {Scaler: 3, Requests: 2.5, Removal: 2.5, Definition: 2, Selection: 1.5, Image: 0.6},
+	"ScalerLimited":    {Scaler: 4, Scale: 1.5},
+	"ClaimPending":     {Storage: 3, Removal: 2.5, Placement: 1.5, NodeState: 1.5, Limits: 1.5, Image: 0.2, Scale: 0.8},
+	"ClaimLost":        {Storage: 3, Removal: 4},
+	"VolumeFailed":     {Storage: 3, Removal: 2},
+	"NodeNotReady":     {NodeState: 3, Network: 1.2, Image: 0.3, Scale: 0.3},
+	"NodePressure":     {NodeState: 2, Scale: 2, Memory: 1.5, Requests: 1.5, Image: 1.2},
+	"Terminating":      {Definition: 2, Admission: 2, Removal: 2, Permission: 1.5},
+	"ConditionFalse":   {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
+	"Degraded":         {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
 }
 
 // effect returns the factor of a kind of change for a symptom.

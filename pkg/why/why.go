@@ -52,6 +52,9 @@ type Candidate struct {
 type Symptom struct {
 	Codes []string  // of package symptom, most serious first
 	Onset time.Time // when the first of them began
+	// Healthy is a time before the onset since which the object was healthy
+	// until then. It is zero if that is not known.
+	Healthy time.Time
 }
 
 // Ranked is a candidate with its score.
@@ -88,6 +91,7 @@ func rank(s Symptom, c Candidate) Ranked {
 	r.distance()
 	r.time(s.Onset)
 	r.match(s.Codes)
+	r.survived(s)
 	r.writer()
 	if c.Similar > 0 {
 		r.weigh(1/(1+math.Log2(1+float64(c.Similar))), fmt.Sprintf("changed like this %d× in the day before", c.Similar))
@@ -150,10 +154,33 @@ func (r *Ranked) time(onset time.Time) {
 	}
 }
 
+// survival is after how much healthy time a change is half as likely.
+const survival = 30 * time.Second
+
+// survived weighs against a change after which the object was healthy, if such
+// a change has its effect at once: pods are replaced when their template
+// changes. Configuration may be read much later.
+func (r *Ranked) survived(s Symptom) {
+	if s.Healthy.IsZero() || !r.Change.Time.Before(s.Healthy) {
+		return
+	}
+	kind := kindOf(&r.Candidate)
+	if kind != Creation && (r.Distance != Own || !immediate(kind)) {
+		return
+	}
+	healthy := s.Onset.Sub(r.Change.Time)
+	factor := max(1/(1+float64(healthy)/float64(survival)), 0.1)
+	reason := ""
+	if healthy >= survival {
+		reason = "healthy for " + healthy.Round(time.Second).String() + " after it"
+	}
+	r.weigh(factor, reason)
+}
+
 // match weighs whether a change of these fields can cause such a symptom.
 func (r *Ranked) match(codes []string) {
 	kind := kindOf(&r.Candidate)
-	if r.Distance >= Nearby && !reachesOthers(kind) {
+	if r.Distance >= Nearby && !reachesOthers(kind, codes) {
 		return
 	}
 	best, name := 1.0, ""
