@@ -3,6 +3,8 @@ package query
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -141,9 +143,6 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	if err := w.diagnose(ctx); err != nil || answer.Onset.IsZero() {
 		return answer, err
 	}
-	if w.before, err = w.graphAt(ctx, answer.Onset.Add(-1), 2); err != nil {
-		return answer, err
-	}
 	answer.Searched = answer.Onset.Add(-w.lookback)
 	if answer.Gaps, err = s.gapsOf(ctx, view, answer.Searched, at); err != nil {
 		return answer, err
@@ -188,8 +187,11 @@ type investigation struct {
 	folding
 
 	query    Why
-	graph    RelationGraph // at the time of the question
-	before   RelationGraph // right before the onset; empty if the object did not exist
+	newestOf *history.Record // the newest version of the object, with its JSON
+	graph    RelationGraph   // at the time of the question
+	// former are the relations at earlier times: right before the onset, and
+	// before deletions. They are empty if the object did not exist.
+	former   []RelationGraph
 	answer   *WhyAnswer
 	lookback time.Duration
 	// replaced are the times of deletions that are one change with a creation.
@@ -206,6 +208,7 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err != nil || newest == nil {
 		return err
 	}
+	w.newestOf = newest
 	w.answer.Health = symptom.HealthAt(newest, w.end)
 	onsets, err := w.onsets(ctx)
 	if err != nil {
@@ -406,11 +409,15 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 				c.Rule = n.path[len(n.path)-1].Rule
 			}
 			c.Dangling = n.State == Missing
+			c.Named = w.names(c.Change.Ref.Name)
 			all = append(all, c)
 			ref := c.Change.Ref
 			w.paths[nameOf(ref)] = n.path
 		}
 		return nil
+	}
+	if err := w.readFormer(ctx); err != nil {
+		return nil, err
 	}
 	for _, n := range w.neighbours() {
 		if n.Ref.Name == "" || n.Ref.Resource == "" {
@@ -424,16 +431,11 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 	}
 	// Changes of other objects shortly before. Deletions are read separately:
 	// many updates must not displace them.
-	near := w.answer.Onset.Add(-nearbyTime)
-	for _, of := range []struct {
-		scope    history.NamespaceScope
-		distance why.Distance
-	}{{w.answer.Of.Ref.Scope(), why.Nearby}, {history.ClusterScoped, why.Elsewhere}} {
+	w.answer.Searched = w.answer.Onset.Add(-nearbyTime)
+	defer func() { w.answer.Searched = w.answer.Onset.Add(-w.lookback) }()
+	for _, of := range w.surroundings() {
 		for _, verbs := range [][]history.Verb{{history.Delete}, nil} {
-			saved := w.answer.Searched
-			w.answer.Searched = near
 			err := add(history.Filter{Namespace: of.scope, Verbs: verbs}, 2*perObject, &neighbour{distance: of.distance})
-			w.answer.Searched = saved
 			if err != nil {
 				return nil, err
 			}
@@ -455,7 +457,7 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		records = append(records, r)
 	}
 	summarizer := newSummarizer(w.service.reader)
-	similar := map[string]int{}
+	similar := map[string]*habit{}
 	var found []why.Candidate
 	for i := len(records) - 1; i >= 0; i-- { // oldest first
 		r := records[i]
@@ -477,19 +479,88 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		if before != nil {
 			changes := summary.Compare(before.Object, r.Object).Changes()
 			c.Paths = paths(changes)
+			c.Delta, c.Removes = deltaOf(changes), removes(changes)
 			if r.Verb == history.Create {
 				w.summaries[r] = "deleted and created again: " + diff.Summary(changes)
 			}
 		}
-		key := strings.Join(c.Paths, ",")
-		c.Similar = similar[key]
 		if r.Verb == history.Update {
-			similar[key]++
+			key := nameOf(r.Ref) + " " + strings.Join(c.Paths, ",")
+			if similar[key] == nil {
+				similar[key] = &habit{}
+			}
+			c.Similar = similar[key].add(c.Delta)
 		}
 		summarizer.cache(r)
 		found = append(found, c)
 	}
 	return found, nil
+}
+
+// habit is what is known of earlier changes of the same fields.
+type habit struct {
+	count   int
+	largest float64 // change of a number
+}
+
+// unusual is how many times larger than all before a change of a number is that
+// is not like them.
+const unusual = 3
+
+// add adds a change, and returns how many similar ones were before it.
+func (h *habit) add(delta float64) (similar int) {
+	similar = h.count
+	if delta = math.Abs(delta); delta >= unusual*h.largest && h.largest > 0 {
+		similar = 0
+	}
+	h.count++
+	h.largest = max(h.largest, delta)
+	return similar
+}
+
+// deltaOf returns by how much the only number that changed grew, or 0.
+func deltaOf(changes []diff.Change) (delta float64) {
+	for _, c := range changes {
+		if c.Noise() || c.Path.Below("status") {
+			continue
+		}
+		before, after := number(c.Old), number(c.New)
+		if delta != 0 || math.IsNaN(before) || math.IsNaN(after) {
+			return 0
+		}
+		delta = after - before
+	}
+	return delta
+}
+
+// number returns a JSON number, or NaN.
+func number(of any) float64 {
+	switch n := of.(type) {
+	case float64:
+		return n
+	case int64:
+		return float64(n)
+	case json.Number:
+		if f, err := n.Float64(); err == nil {
+			return f
+		}
+	}
+	return math.NaN()
+}
+
+// removes reports whether all changes remove something.
+func removes(changes []diff.Change) bool {
+	some := false
+	for _, c := range changes {
+		if c.Noise() || c.Path.Below("status") {
+			continue
+		}
+		if c.New != nil {
+			return false
+		}
+		some = true
+	}
+	return some
 }
 
 // deletionOf returns the position of the deletion that a creation of the same

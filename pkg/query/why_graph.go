@@ -1,10 +1,12 @@
 package query
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -124,24 +126,114 @@ type neighbour struct {
 }
 
 // neighbours returns the objects near the one with the problem, at the time and
-// right before the onset: what a pod used that does not exist any more may be
-// the cause.
+// earlier: what a pod used that does not exist any more may be the cause. The
+// namespace of the object is one of them.
 func (w *investigation) neighbours() []neighbour {
 	all := w.graph.neighbours()
 	index := map[string]int{}
 	for i := range all {
 		index[nameOf(all[i].Ref)] = i
 	}
-	for _, former := range w.before.neighbours() {
-		i, known := index[nameOf(former.Ref)]
-		switch {
-		case !known:
-			all = append(all, former)
-		case former.distance < all[i].distance:
-			all[i].distance, all[i].path = former.distance, former.path
+	for i := range w.former {
+		for _, former := range w.former[i].neighbours() {
+			i, known := index[nameOf(former.Ref)]
+			switch {
+			case !known:
+				index[nameOf(former.Ref)] = len(all)
+				all = append(all, former)
+			case former.distance < all[i].distance:
+				all[i].distance, all[i].path = former.distance, former.path
+			}
 		}
 	}
+	if namespace := w.answer.Of.Ref.Namespace; namespace != "" {
+		of := history.ObjectRef{Resource: "namespaces", Name: namespace}
+		all = append(all, neighbour{
+			RelatedObject: RelatedObject{Ref: of, Kind: "Namespace", State: Existed},
+			distance:      why.Direct, path: []PathStep{{"namespace", of, "Namespace"}},
+		})
+	}
 	return all
+}
+
+// surrounding is a scope whose changes may be candidates without a relation.
+type surrounding struct {
+	scope    history.NamespaceScope
+	distance why.Distance
+}
+
+// surroundings returns the namespace of the object, and cluster-scoped objects.
+func (w *investigation) surroundings() []surrounding {
+	return []surrounding{{w.answer.Of.Ref.Scope(), why.Nearby}, {history.ClusterScoped, why.Elsewhere}}
+}
+
+// maxFormer bounds the deletions before which the relations are read.
+const maxFormer = 5
+
+// readFormer reads the relations right before the onset, and right before the
+// newest deletions. An object that was deleted before the onset may have no
+// relation later.
+func (w *investigation) readFormer(ctx context.Context) error {
+	times := []time.Time{w.answer.Onset.Add(-1)}
+	for _, of := range w.surroundings() {
+		filter := history.Filter{
+			Namespace: of.scope, Verbs: []history.Verb{history.Delete}, Classes: []history.Class{history.Root},
+			Start: w.answer.Onset.Add(-nearbyTime), End: w.answer.Onset.Add(1), View: w.view,
+		}
+		scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: maxFormer}
+		for r, err := range w.service.reader.Scan(ctx, scan) {
+			if err != nil {
+				return err
+			}
+			times = append(times, r.Time.Add(-1))
+		}
+	}
+	for _, at := range times {
+		graph, err := w.graphAt(ctx, at, 2)
+		if err != nil {
+			return err
+		}
+		w.former = append(w.former, graph)
+	}
+	return nil
+}
+
+// minName is the length of the shortest name that is searched for in texts.
+const minName = 3
+
+// names reports whether a symptom, or the object if it is a custom resource,
+// names another object.
+func (w *investigation) names(other string) bool {
+	if len(other) < minName || other == w.answer.Of.Ref.Name {
+		return false
+	}
+	for i := range w.answer.Symptoms {
+		if s := &w.answer.Symptoms[i]; s.Of.Ref.Name != other && hasWord(s.Text, other) {
+			return true
+		}
+	}
+	group := w.answer.Of.Ref.Group
+	if !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io") || w.newestOf == nil {
+		return false
+	}
+	return bytes.Contains(w.newestOf.Object, strconv.AppendQuote(nil, other))
+}
+
+// hasWord reports whether a text has a word that no other character of a name
+// continues.
+func hasWord(text, word string) bool {
+	inName := func(c byte) bool { return c == '-' || c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' }
+	for from := 0; ; {
+		i := strings.Index(text[from:], word)
+		if i < 0 {
+			return false
+		}
+		begin, end := from+i, from+i+len(word)
+		if (begin == 0 || !inName(text[begin-1])) && (end == len(text) || !inName(text[end])) {
+			return true
+		}
+		from = end
+	}
 }
 
 // nameOf identifies an object by its resource, namespace and name.

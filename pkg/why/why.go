@@ -43,6 +43,14 @@ type Candidate struct {
 	// Dangling means that the object with the symptom names the changed object,
 	// which does not exist any more.
 	Dangling bool
+	// Named means that a text of the symptom, or the object with it, names the
+	// changed object.
+	Named bool
+	// Delta is by how much the change increased the only number that it
+	// changed, or 0.
+	Delta float64
+	// Removes means that the change only removed fields or elements.
+	Removes bool
 	// Similar is how often the same fields of the object changed in the day
 	// before.
 	Similar int
@@ -117,6 +125,14 @@ func (r *Ranked) weigh(factor float64, reason string) {
 
 // distance weighs how near the changed object is.
 func (r *Ranked) distance() {
+	switch d := r.Distance; {
+	case r.Named && d >= Indirect:
+		r.Score *= 0.8
+		r.For = append(r.For, "named by the symptom or in the object")
+		return
+	case r.Named && d == Direct:
+		r.weigh(1.5, "named by the symptom")
+	}
 	switch r.Distance {
 	case Own:
 		r.Score *= 1
@@ -177,10 +193,21 @@ func (r *Ranked) survived(s Symptom) {
 	r.weigh(factor, reason)
 }
 
+const (
+	strong    = 3   // factor of kinds of changes that are typical of a symptom
+	unrelated = 5   // factor of such a change whose effect needs no relation
+	relief    = 0.5 // factor of a taint or a condition that a node lost
+)
+
+// Likely is the score from which on a candidate is a likely cause. No candidate
+// has it if the record does not contain the cause: changes that are not related,
+// or after which the object was healthy, have less.
+const Likely = 0.3
+
 // match weighs whether a change of these fields can cause such a symptom.
 func (r *Ranked) match(codes []string) {
 	kind := kindOf(&r.Candidate)
-	if r.Distance >= Nearby && !reachesOthers(kind, codes) {
+	if r.Distance >= Nearby && !r.Named && !reachesOthers(kind, codes) {
 		return
 	}
 	best, name := 1.0, ""
@@ -192,6 +219,12 @@ func (r *Ranked) match(codes []string) {
 		if factor > best || i == 0 {
 			best, name = factor, code
 		}
+	}
+	if r.Distance >= Nearby && !r.Named && kind == Admission && best >= strong {
+		r.weigh(unrelated, "acts without a relation")
+	}
+	if kind == NodeState && r.Removes {
+		best = min(best, relief)
 	}
 	switch {
 	case best > 1:
