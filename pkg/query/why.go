@@ -210,10 +210,16 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	}
 	w.newestOf = newest
 	w.answer.Health = symptom.HealthAt(newest, w.end)
+	own, err := w.ownVersions(ctx)
+	if err != nil {
+		return err
+	}
 	onsets, err := w.onsets(ctx)
 	if err != nil {
 		return err
 	}
+	begin := episode(own, onsets)
+	onsets = slices.DeleteFunc(onsets, func(r *history.Record) bool { return r.Time.Before(begin) })
 	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
 	}
@@ -231,7 +237,74 @@ func (w *investigation) diagnose(ctx context.Context) error {
 			w.answer.Onset = s.Since
 		}
 	}
+	w.narrow(own, newest)
 	return w.healthyBefore(ctx)
+}
+
+// ownVersions returns the newest versions of the object, newest first, with
+// their objects.
+func (w *investigation) ownVersions(ctx context.Context) (all []*history.Record, err error) {
+	scan := history.Scan{
+		Filter: exactly(w.answer.Of.Ref), Order: history.NewestFirst, Limit: healthyBeforeOnset, Bodies: true,
+	}
+	scan.Start, scan.End, scan.View = w.end.Add(-w.lookback), w.end, w.view
+	for r, err := range w.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// recovery is how long an object must have been healthy before a change of its
+// own, so that a problem after the change is another one than before. A
+// container that crashes is healthy for a few seconds after each start.
+const recovery = 10 * time.Second
+
+// episode returns when the newest episode of the problem may have begun: with
+// the newest change of the object's own that has an onset after it, and before
+// which the object was healthy. It is zero if there is none.
+func episode(own, onsets []*history.Record) time.Time {
+	if len(onsets) == 0 {
+		return time.Time{}
+	}
+	for i, r := range own {
+		if r.Class != history.Root || r.Initial || r.Time.After(onsets[0].Time.Add(slack)) {
+			continue
+		}
+		for j := i + 1; j < len(own) && symptom.HealthOf(own[j]).State == symptom.Ready; j++ {
+			if r.Time.Sub(own[j].Time) >= recovery {
+				return r.Time
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// slack is how much later than its effect a change may be recorded.
+const slack = 2 * time.Second
+
+// narrow sets the onset to the time since when the object has had one of its
+// present symptoms, if another symptom of the same code was before.
+func (w *investigation) narrow(own []*history.Record, newest *history.Record) {
+	if len(w.answer.Symptoms) != 1 || w.answer.Symptoms[0].Of != subjectOf(newest) {
+		return
+	}
+	now := symptom.At(newest, w.end)
+	since := w.answer.Onset
+	for _, r := range own {
+		if r.Time.Before(w.answer.Onset) {
+			break
+		}
+		if !slices.ContainsFunc(symptom.Of(r), func(s symptom.Symptom) bool {
+			return slices.ContainsFunc(now, func(n symptom.Symptom) bool { return n.Code == s.Code && n.Subject == s.Subject })
+		}) {
+			break
+		}
+		since = r.Time
+	}
+	w.answer.Onset, w.answer.Symptoms[0].Since = since, since
 }
 
 // onsets returns the onsets of the object, of what it owns, and of Events about

@@ -175,13 +175,14 @@ const survival = 30 * time.Second
 
 // survived weighs against a change after which the object was healthy, if such
 // a change has its effect at once: pods are replaced when their template
-// changes. Configuration may be read much later.
+// changes. Configuration may be read much later, and a CronJob runs later.
 func (r *Ranked) survived(s Symptom) {
 	if s.Healthy.IsZero() || !r.Change.Time.Before(s.Healthy) {
 		return
 	}
 	kind := kindOf(&r.Candidate)
-	if kind != Creation && (r.Distance != Own || !immediate(kind)) {
+	at := kind == Creation || r.Distance == Own && immediate(kind) && r.Change.Ref.Resource != "cronjobs"
+	if !at {
 		return
 	}
 	healthy := s.Onset.Sub(r.Change.Time)

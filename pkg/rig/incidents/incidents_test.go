@@ -17,6 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/why"
 )
 
 var (
@@ -42,8 +43,8 @@ func TestWhy_FindsCauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-28s %-15s %-7s %7s %5s %5s %8s %8s\n",
-		"INCIDENT", "CLASS", "SYMPTOM", "ONSET", "RANK", "ROWS", "WHY", "PAGE")
+	fmt.Fprintf(&b, "%-28s %-15s %-7s %7s %5s %6s %5s %8s %8s\n",
+		"INCIDENT", "CLASS", "SYMPTOM", "ONSET", "RANK", "BEST", "ROWS", "WHY", "PAGE")
 	first, third, causes := 0, 0, 0
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
@@ -65,11 +66,18 @@ func TestWhy_FindsCauses(t *testing.T) {
 				third++
 			}
 		}
+		best := 0.0
+		if len(r.why.Causes) > 0 {
+			best = r.why.Causes[0].Score
+		}
+		if r.Cause == nil && best >= why.Likely {
+			t.Errorf("%s: got a cause with the score %.2f, want none with %.2f or more:\n%s", name, best, why.Likely, r.details())
+		}
 		symptom, onset := "no", ""
 		if !r.why.Onset.IsZero() {
 			symptom, onset = "yes", fmt.Sprintf("%+.1fs", r.why.Onset.Sub(r.Onset).Seconds())
 		}
-		fmt.Fprintf(&b, "%-28s %-15s %-7s %7s %5s %5d %6dms %6dms\n", name, r.Class, symptom, onset, rank, r.rows,
+		fmt.Fprintf(&b, "%-28s %-15s %-7s %7s %5s %6.2f %5d %6dms %6dms\n", name, r.Class, symptom, onset, rank, best, r.rows,
 			r.whyTook.Milliseconds(), r.pageTook.Milliseconds())
 		if *details {
 			b.WriteString(r.details())

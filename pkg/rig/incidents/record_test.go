@@ -52,7 +52,7 @@ func all() (list []incident) {
 		of   []incident
 	}{
 		{"rollout", rollouts()}, {"configuration", configurations()}, {"infrastructure", infrastructure()},
-		{"people", people()}, {"", causeless()},
+		{"people", people()}, {"", causeless()}, {"", heldOut()},
 	} {
 		for _, i := range class.of {
 			if class.name != "" {
