@@ -32,8 +32,13 @@ const (
 	codeMissing     = "MissingReference"
 )
 
-// maxMoments bounds the times at which a reference may have begun to dangle.
-const maxMoments = 1_000
+const (
+	// maxMoments bounds the times at which a reference may have begun to
+	// dangle.
+	maxMoments = 1_000
+	// manyMoments is the number of these that are tried one by one.
+	manyMoments = 16
+)
 
 // graphAt returns the relations of the object at a time, with the owners of
 // what it selects. The graph is empty if the object did not exist.
@@ -358,7 +363,7 @@ func (w *investigation) danglingSince(
 		return since, healthy, err
 	}
 	slices.SortFunc(moments, func(a, b time.Time) int { return b.Compare(a) })
-	n := sort.Search(len(moments), func(n int) bool {
+	led := func(n int) bool {
 		graph, failed := w.graphAt(ctx, moments[n].Add(-1), 2)
 		err = errors.Join(err, failed)
 		if len(graph.Objects) == 0 {
@@ -366,7 +371,15 @@ func (w *investigation) danglingSince(
 		}
 		found, _, _ := graph.danglingOf()
 		return found.Code == ""
-	})
+	}
+	// The relation led somewhere for a time, and nowhere before and after it.
+	// So a binary search needs a moment of that time.
+	n, last := 0, -1
+	for n < len(moments) && err == nil && !led(n) {
+		last, n = n, n+1+n/manyMoments*n
+	}
+	n = min(n, len(moments))
+	n = last + 1 + sort.Search(n-last-1, func(i int) bool { return led(last + 1 + i) })
 	switch {
 	case err != nil || len(moments) == 0:
 		return w.answer.Of.Time, healthy, err

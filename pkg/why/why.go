@@ -75,6 +75,10 @@ type Ranked struct {
 	For, Against []string
 }
 
+// Likely reports whether the change is likely to be the cause, as far as the
+// record shows.
+func (r *Ranked) Likely() bool { return r.Score >= Likely }
+
 // slack is how long after the onset a change may be recorded that caused it:
 // the records of two resources can be that much out of order.
 const slack = 2 * time.Second

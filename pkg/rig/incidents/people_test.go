@@ -32,13 +32,7 @@ func people() []incident {
 			name: "service-deleted", ask: "ingresses.networking.k8s.io/shop", want: "services/web delete",
 			setup: func(s *stage) {
 				web(s)
-				s.create(byApply, `apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: shop}
-spec:
-  rules:
-  - host: shop.example.com
-    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}`)
+				s.create(byApply, ingress("web"))
 			},
 			play: func(s *stage) {
 				s.cause(func() { s.delete("services", "web") })
@@ -85,20 +79,7 @@ spec:
 			name: "role-binding-deleted", ask: "deployments.apps/operator",
 			want: "rolebindings.rbac.authorization.k8s.io/operator delete",
 			setup: func(s *stage) {
-				s.create(byHelm, `apiVersion: v1
-kind: ServiceAccount
-metadata: {name: operator}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: operator}
-rules: [{apiGroups: [""], resources: [configmaps], verbs: [get, list, watch]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: operator}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: operator}
-subjects: [{kind: ServiceAccount, name: operator, namespace: NS}]`)
+				s.create(byHelm, rights)
 				s.create(byHelm, app("operator", "registry.example.com/operator:1", 1, "serviceAccountName: operator", ""))
 				s.ready("operator")
 			},

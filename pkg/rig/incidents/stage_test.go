@@ -263,6 +263,13 @@ func chronic(pod *corev1.Pod) *fault {
 	return nil
 }
 
+// deletePods deletes the pods of an app.
+func (s *stage) deletePods(name string) {
+	err := s.kube.CoreV1().Pods(s.namespace).DeleteCollection(s, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: "app=" + name})
+	s.must(err, "delete pods of "+name)
+}
+
 // restart restarts the pods of a Deployment as kubectl does.
 func (s *stage) restart(name string) {
 	s.patch(byRestart, "deployments.apps", name, fmt.Sprintf(
