@@ -64,7 +64,13 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 	row := v1.Row{
 		Kind: string(r.Kind), Start: r.Start().UTC(), Object: object(r.Of),
 		Writers: []v1.Writer{}, Changes: []v1.Event{}, Problems: []v1.Problem{},
-		Consequences: r.Consequences,
+		Consequences: r.Consequences, Delivery: r.Delivery, Again: r.Again,
+	}
+	for _, u := range r.UsedBy {
+		row.UsedBy = append(row.UsedBy, objectOfRef(u.Ref, u.Kind))
+	}
+	if c := r.AfterChange; c != nil {
+		row.After = &v1.ObjectRevision{Object: object(c), Revision: c.Revision}
 	}
 	if !r.Counted {
 		row.ConsequencesRelation = v1.AtLeast
@@ -81,7 +87,7 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 	}
 	if o := r.Outcome; o != nil {
 		row.Outcome = &v1.Outcome{State: o.State.String(), Text: o.Text}
-		if len(r.Changes) > 0 && !o.Reached.IsZero() {
+		if len(r.Changes) > 0 && o.Reached.After(r.Last().Time) {
 			after := o.Reached.Sub(r.Last().Time).Seconds()
 			row.Outcome.AfterSeconds = &after
 		}

@@ -305,6 +305,11 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		for _, path := range openapi.Paths() {
 			request := example(path)
 			base := values(t, bases[path]+"&"+p.with)
+			if path == v1.WhyPath && parameter == v1.ParamLimit {
+				p = probe{value: "none"} // refused; there are too few causes for a limit
+			} else {
+				p = probes[parameter]
+			}
 			if path == v1.DocumentPath && slices.Contains(ofVersions, parameter) {
 				base.Set(v1.ParamVersions, "true")
 			}

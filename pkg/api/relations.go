@@ -94,6 +94,19 @@ func relatedObject(o *query.RelatedObject) v1.RelatedObject {
 
 // parseRelations parses the path and the parameters of the endpoint.
 func parseRelations(r *http.Request, rest string) (q query.Relations, err error) {
+	if q, err = parseObjectAt(r, rest); err != nil {
+		return q, err
+	}
+	if text := r.URL.Query().Get(v1.ParamDepth); text != "" {
+		if q.Depth, err = strconv.Atoi(text); err != nil || q.Depth < 1 || q.Depth > v1.MaxDepth {
+			return q, invalid(v1.ParamDepth, text, fmt.Sprintf("want a number from 1 to %d", v1.MaxDepth))
+		}
+	}
+	return q, nil
+}
+
+// parseObjectAt parses the path of one object, its group and a time.
+func parseObjectAt(r *http.Request, rest string) (q query.Relations, err error) {
 	segments, err := splitObjectPath(rest)
 	if fixed, is := errors.AsType[*fixedError](err); is {
 		return q, history.Errorf(history.Invalid, "%s", fixed.Error())
@@ -106,13 +119,6 @@ func parseRelations(r *http.Request, rest string) (q query.Relations, err error)
 		Namespace: history.ParseNamespaceScope(segments[0]), Type: segments[1], Name: segments[2],
 		Group: p.values.Get(v1.ParamGroup),
 	}
-	if q.At, err = p.moment(v1.ParamAt); err != nil {
-		return q, err
-	}
-	if text := p.values.Get(v1.ParamDepth); text != "" {
-		if q.Depth, err = strconv.Atoi(text); err != nil || q.Depth < 1 || q.Depth > v1.MaxDepth {
-			return q, invalid(v1.ParamDepth, text, fmt.Sprintf("want a number from 1 to %d", v1.MaxDepth))
-		}
-	}
-	return q, nil
+	q.At, err = p.moment(v1.ParamAt)
+	return q, err
 }

@@ -323,9 +323,10 @@ func (s *stream) run(r *http.Request) {
 		return
 	}
 	s.send(r.Context())
+	why := changed // the first batch is read at once
 	for sent := time.Now(); ; {
 		read := time.Now()
-		switch s.wait(r.Context(), read, sent.Add(s.h.options.Heartbeat)) {
+		switch why {
 		case disconnected:
 			return
 		case stopping:
@@ -343,6 +344,7 @@ func (s *stream) run(r *http.Request) {
 			s.send(r.Context())
 			sent = time.Now()
 		}
+		why = s.wait(r.Context(), read, sent.Add(s.h.options.Heartbeat))
 	}
 }
 
@@ -369,8 +371,14 @@ func (s *stream) wait(ctx context.Context, read, until time.Time) event {
 	return s.waitFor(ctx, nil, min(time.Until(read.Add(batchPause)), time.Until(until)))
 }
 
-// waitFor waits for a channel, but not longer than a time.
+// waitFor waits for a channel, but not longer than a time. If the handler is
+// stopping, the stream is too, whether further records follow or not.
 func (s *stream) waitFor(ctx context.Context, next <-chan struct{}, most time.Duration) event {
+	select {
+	case <-s.h.options.Stopping:
+		return stopping
+	default:
+	}
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {

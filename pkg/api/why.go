@@ -36,7 +36,7 @@ func (h *handler) why(a *answer, r *http.Request, rest string) {
 
 // parseWhy parses the path and the parameters of the endpoint.
 func parseWhy(r *http.Request, rest string) (query.Why, error) {
-	of, err := parseRelations(r, rest)
+	of, err := parseObjectAt(r, rest)
 	if err != nil {
 		return query.Why{}, err
 	}

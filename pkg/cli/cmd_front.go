@@ -24,7 +24,8 @@ func (o *frontOptions) addFlags(cmd *cobra.Command) {
 	since.DefValue, o.since = frontSince, frontSince
 	o.output.addFlags(cmd)
 	o.addSelectorFlags(cmd)
-	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show all namespaces, including cluster-scoped objects.")
+	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
+		"Show all namespaces, including cluster-scoped objects.")
 }
 
 // complete parses the flags. --since-time replaces the default of --since.

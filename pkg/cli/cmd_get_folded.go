@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +27,10 @@ func (o *getOptions) runFolded(
 		queries[i].Summary = false
 	}
 	found, err := s.newestRows(ctx, queries, &o.window)
-	if err != nil {
+	switch {
+	case errors.Is(err, client.ErrNoFolding):
+		return false, 0, nil
+	case err != nil:
 		return false, 0, err
 	}
 	if !slices.ContainsFunc(found.rows, func(r v1.Row) bool { return len(r.Changes) > 0 }) {

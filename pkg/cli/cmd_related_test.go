@@ -68,7 +68,7 @@ func TestGet_HidesExpiryOfEvents(t *testing.T) {
 	r.write(20*time.Second, &history.Record{
 		Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Delete, Object: []byte(`{}`),
 	})
-	_, stdout, stderr := r.run(t, "get", "--since", "1m")
+	_, stdout, stderr := r.run(t, "get", "--flat", "--since", "1m")
 	if strings.Contains(stdout, "event/old") || strings.Contains(stdout, "about old") ||
 		!strings.Contains(stdout, "pod/web") {
 		t.Errorf("got\n%swant the deletion of the pod alone", stdout)

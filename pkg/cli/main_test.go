@@ -62,7 +62,7 @@ func testDiscovery(t *testing.T, r *recording, cluster *clustertest.Cluster) {
 		{"get no,pod -o name --since 9m30s", 0, "node/node-1\n", ""},
 		{
 			"history Deployment.v1.apps web --revision 4 --no-headers", 0,
-			"4   12m   update   kubectl-set   image app: 1.4 → 1.5\n", "",
+			"4   12m   update   kubectl-set   image app 1.4 → 1.5\n", "",
 		},
 		{"related ev/backoff -o name", 0, "", "No Events regarding events \"backoff\" found in shop namespace.\n"},
 		{

@@ -14,7 +14,7 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 		advice = "; relative times and ages use the recorder's clock\n"
 		names  = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
 		ready  = "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n"
-		update = "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n"
+		update = "4   12m   update   kubectl-set   image app 1.4 → 1.5\n"
 	)
 	for _, tt := range []struct {
 		offset  time.Duration
@@ -32,7 +32,7 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 		r.now, r.clockOffset = r.now.Add(-tt.offset), tt.offset // the recorder's time stays the same
 		for args, want := range map[string]string{
 			"get --since 13m --until 11m30s -o name":                     names,
-			"get --until 39m --since 1h --no-headers":                    ready,
+			"get --flat --until 39m --since 1h --no-headers":             ready,
 			"related deploy/web --since 13m -o name":                     "event/backoff\nevent/scaled\n",
 			"history deploy/web --no-headers --since 13m":                update,
 			"history deploy/web --no-headers --revision 4":               update,

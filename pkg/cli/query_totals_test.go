@@ -15,11 +15,11 @@ func TestGet_NotesOmittedChanges(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
 	for args, want := range map[string]string{
-		"get deploy,deployment -A --limit 0":                    "",
-		"get deploy/web deployments/web -A":                     "",
-		"get deploy,deployments.apps -A --limit 1 --show-noise": "Showing the newest 1 of 6 changes",
-		"get deploy/web deploy/web deployment/web -A --limit 2": "Showing the newest 2 of 6 changes",
-		"get deploy web web -A --limit 2":                       "Showing the newest 2 of 6 changes",
+		"get deploy,deployment -A --limit 0":                           "",
+		"get deploy/web deployments/web -A":                            "",
+		"get deploy,deployments.apps -A --limit 1 --show-noise":        "Showing the newest 1 of 6 changes",
+		"get --flat deploy/web deploy/web deployment/web -A --limit 2": "Showing the newest 2 of 6 changes",
+		"get --flat deploy web web -A --limit 2":                       "Showing the newest 2 of 6 changes",
 	} {
 		var out bytes.Buffer
 		_, stderr := run(t.Context(), r, &out, append(strings.Fields(args), "--recorder-url", r.url,

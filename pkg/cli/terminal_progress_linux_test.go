@@ -103,7 +103,8 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 	}
 	const waiting, away = "Querying the recorder…", "\x1b[22D\x1b[K"
 	for args, first := range map[string]string{
-		"get --since 13m":               "TIME ",
+		"get --since 13m":               "shop · ",
+		"get --since 13m --flat":        "TIME ",
 		"get --since 1s":                "No history found",
 		"get --since 1s po":             "Warning: ",
 		"get --since 1s -o json":        "{",
@@ -159,7 +160,7 @@ func TestProgress_ShowsBusyRecorder(t *testing.T) {
 		"--recorder-url", busy.URL, "-n", "shop",
 		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never",
 	})
-	const want = "The recorder is busy, retrying in 1s…\x1b[37D\x1b[KQuerying the recorder…\x1b[22D\x1b[KTIME "
+	const want = "The recorder is busy, retrying in 1s…\x1b[37D\x1b[KQuerying the recorder…\x1b[22D\x1b[Kshop · "
 	if got := written(); code != 0 || !strings.HasPrefix(got, want) {
 		t.Errorf("got exit code %d, output %q, want 0 and %q at its beginning", code, got[:min(len(got), 200)], want)
 	}

@@ -45,8 +45,8 @@ func Example() {
 	}
 	// Output:
 	// 12:00:01 create deployments/web created
-	// 12:00:02 update deployments/web image app: 1.0 → 1.1
-	// 12:00:03 update deployments/web image app: 1.1 → 1.2
+	// 12:00:02 update deployments/web image app 1.0 → 1.1
+	// 12:00:03 update deployments/web image app 1.1 → 1.2
 	// Changes: 3
 	// Changes may be missing: deployments forbidden
 }
@@ -109,8 +109,8 @@ func ExampleClient_Watch() {
 	}
 	// Output:
 	// Changes may be missing: deployments forbidden
-	// web image app: 1.0 → 1.1
-	// web image app: 1.1 → 1.2
+	// web image app 1.0 → 1.1
+	// web image app 1.1 → 1.2
 }
 
 // Why changes may be missing.
@@ -199,7 +199,7 @@ func ExampleClient_Differences() {
 		}
 	}
 	// Output:
-	// changed deployments web 1 3 image app: 1.0 → 1.2
+	// changed deployments web 1 3 image app 1.0 → 1.2
 	// spec.template.spec.containers[name=app].image "shop:1.0" "shop:1.2"
 }
 

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
@@ -75,6 +77,10 @@ func (c *Client) Events(ctx context.Context, q EventsQuery) (*EventsPage, error)
 	return page, err
 }
 
+// ErrNoFolding means that the recorder is older than this client, and does not
+// fold records.
+var ErrNoFolding = errors.New("the recorder does not fold records")
+
 // FoldedPage is one page of folded rows. Its Total counts the root changes and
 // onsets of the query, and not the rows.
 type FoldedPage struct {
@@ -85,16 +91,24 @@ type FoldedPage struct {
 
 // Folded returns one page of rows: root changes with what follows from them.
 // q.Limit is the number of rows, and q.Classes and q.Summary must not be set.
-// If nothing matches, the page is empty.
+// If nothing matches, the page is empty. An older recorder's error is
+// [ErrNoFolding].
 func (c *Client) Folded(ctx context.Context, q EventsQuery) (*FoldedPage, error) {
 	values := q.values()
 	values.Set(v1.ParamFold, "true")
 	at := c.base.JoinPath(v1.EventsPath)
 	at.RawQuery = values.Encode()
-	var answer v1.FoldedPage
-	header, err := c.get(ctx, at, value(&answer))
+	var raw json.RawMessage
+	header, err := c.get(ctx, at, value(&raw))
 	if err != nil {
 		return nil, err
+	}
+	if bytes.HasPrefix(raw, []byte("[")) { // a list of events: the parameter was ignored
+		return nil, ErrNoFolding
+	}
+	var answer v1.FoldedPage
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return nil, c.notARecorder(err)
 	}
 	page := &FoldedPage{Rows: append([]v1.Row{}, answer.Rows...)}
 	page.Page, err = c.page(header, len(page.Rows), q.Cursor)

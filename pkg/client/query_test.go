@@ -191,6 +191,12 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 	checkFields(t, client.DocumentHistoryQuery{Name: "version"}, sent,
 		func(q client.DocumentHistoryQuery) error { _, _, err := c.DocumentHistory(t.Context(), q); return err })
 
+	asked := client.WhyQuery{Namespace: "shop", Resource: "pods", Name: "web"}
+	checkFields(t, asked, sent, func(q client.WhyQuery) error { _, err := c.Why(t.Context(), q); return err })
+	if _, err := c.Folded(t.Context(), client.EventsQuery{}); !errors.Is(err, client.ErrNoFolding) {
+		t.Errorf("folded: got error %v, want that the recorder does not fold", err)
+	}
+
 	all := maps.Clone(sent)
 	for _, err := range c.Watch(t.Context(), client.EventsQuery{}) {
 		if !errors.Is(err, client.ErrNoStreams) {

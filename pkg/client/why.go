@@ -10,7 +10,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// WhyQuery asks for the changes that may have caused an object's problem.
+// WhyQuery selects an object whose problem is explained.
 // Namespace, Resource and Name are required.
 type WhyQuery struct {
 	At time.Time // inclusive; zero: now

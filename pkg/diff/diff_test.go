@@ -172,6 +172,12 @@ func FuzzObjects(f *testing.F) {
 		`{"status":{"containerStatuses":[]}}`)
 	f.Add(`{"metadata":{"annotations":{"a":"b"}},"data":{"k":"v"}}`, `{"metadata":{},"data":{"k":"w"}}`)
 	f.Add(`{"l":[1,2,3,[4]]}`, `{"l":[3,2,{"name":"x"}]}`)
+	f.Add(`{"data":{"a":"b: 1\nc: [d]\n","x":"{\"y\":1}"}}`, `{"data":{"a":"b: 2\nc: []\n","x":"{\"y\":2}"}}`)
+	f.Add(`{"spec":{"ports":[{"port":80}],"taints":[{"key":"a/b","effect":"c"}],"x":{"size":1},"y":{"size":1}}}`,
+		`{"spec":{"ports":[{"port":81}],"ingress":[{"from":[{"podSelector":{"matchLabels":{"a":"b"}}}]}]},`+
+			`"rules":[{}]}`)
+	f.Add(`{"status":{"conditions":[{"type":"A","status":"True","reason":"x","message":"y"}]}}`,
+		`{"status":{"conditions":[{"type":"A","status":7,"reason":"z"}]}}`)
 	f.Fuzz(func(t *testing.T, a, b string) {
 		var before, after map[string]any
 		if json.Unmarshal([]byte(a), &before) != nil || json.Unmarshal([]byte(b), &after) != nil {

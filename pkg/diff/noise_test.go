@@ -183,7 +183,7 @@ func TestNoise_OrderOfStatus(t *testing.T) {
 		want     string
 	}{
 		"status":             {conditions("status", "A", "B"), conditions("status", "B", "A"), ""},
-		"spec":               {conditions("spec", "A", "B"), conditions("spec", "B", "A"), "spec.conditions reordered"},
+		"spec":               {conditions("spec", "A", "B"), conditions("spec", "B", "A"), "conditions reordered"},
 		"status with an add": {conditions("status", "A", "B"), conditions("status", "B", "A", "C"), "C True"},
 	} {
 		if got := diff.Summary(diff.Objects(tt.old, tt.now)); got != tt.want {

@@ -20,18 +20,18 @@ func TestSummary(t *testing.T) {
 		{
 			"image", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop/web:1.4"}]}}}}`,
 			`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop/web:1.5"}]}}}}`,
-			"image app: 1.4 → 1.5",
+			"image app 1.4 → 1.5",
 		},
 		{
 			"image of another repository", `{"spec":{"containers":[{"name":"app","image":"r:5000/web"}]}}`,
-			`{"spec":{"containers":[{"name":"app","image":"r:5000/api:1"}]}}`, "image app: r:5000/web → r:5000/api:1",
+			`{"spec":{"containers":[{"name":"app","image":"r:5000/api:1"}]}}`, "image app r:5000/web → r:5000/api:1",
 		},
 		{
 			"image by digest", `{"spec":{"initContainers":[{"name":"app","image":"web@sha256:0123456789abcdef"}]}}`,
 			`{"spec":{"initContainers":[{"name":"app","image":"web@sha256:f123456789abcdef"}]}}`,
-			"image app: sha256:0123456789a… → sha256:f123456789a…",
+			"image app sha256:0123456789a… → sha256:f123456789a…",
 		},
-		{"scale", `{"spec":{"replicas":2,"paused":true}}`, `{"spec":{"replicas":3}}`, "scaled 2 → 3 (+1 more)"},
+		{"scale", `{"spec":{"replicas":2,"paused":true}}`, `{"spec":{"replicas":3}}`, "replicas 2 → 3, resumed"},
 		{
 			"crash loop", fmt.Sprintf(waiting, 0, true, `{"running":{"startedAt":"1"}}`),
 			fmt.Sprintf(waiting, 3, false, `{"waiting":{"reason":"CrashLoopBackOff"}}`),
@@ -57,12 +57,12 @@ func TestSummary(t *testing.T) {
 			"Ready True → False",
 		},
 		{"new condition", `{"status":{"conditions":[]}}`, `{"status":{"conditions":[{"type":"Ready",` +
-			`"status":"False","reason":"KubeletDown"}]}}`, "Ready False (KubeletDown)"},
+			`"status":"False","reason":"KubeletDown"}]}}`, "Ready False: KubeletDown"},
 		{
 			"data", `{"data":{"LEVEL":"info","app.conf":"a\nb"}}`,
-			`{"data":{"LEVEL":"debug","app.conf":"a\nc"}}`, "data LEVEL: info → debug, data app.conf changed",
+			`{"data":{"LEVEL":"debug","app.conf":"a\nc"}}`, "LEVEL info → debug, app.conf b → c",
 		},
-		{"data key", `{"data":{}}`, `{"data":{"LEVEL":"debug"}}`, "data LEVEL added"},
+		{"data key", `{"data":{}}`, `{"data":{"LEVEL":"debug"}}`, "LEVEL=debug added"},
 		{
 			"readyReplicas", `{"status":{"readyReplicas":2}}`,
 			`{"status":{"readyReplicas":3}}`, "status.readyReplicas 2 → 3",
@@ -76,12 +76,12 @@ func TestSummary(t *testing.T) {
 		{
 			"deep", `{"spec":{"template":{"spec":{"containers":[{"name":"app","resources":{"limits":{"cpu":"1"}}}]}}}}`,
 			`{"spec":{"template":{"spec":{"containers":[{"name":"app","resources":{"limits":{"cpu":"2"}}}]}}}}`,
-			"spec.template…resources.limits.cpu 1 → 2",
+			"cpu limit 1 → 2",
 		},
-		{"whole numbers", `{"spec":{"n":1}}`, `{"spec":{"n":30000000}}`, "spec.n 1 → 30000000"},
+		{"whole numbers", `{"spec":{"n":1}}`, `{"spec":{"n":30000000}}`, "n 1 → 30000000"},
 		{
 			"long values", `{"spec":{"a":"x"}}`, `{"spec":{"a":"` + long + `"}}`,
-			"spec.a x → long long long long long long long long long lo…",
+			"a x → long long long long long long long long long lo…",
 		},
 		{
 			"order of statuses", `{"status":{"containerStatuses":[{"name":"a"},{"name":"b"}]}}`,
@@ -95,21 +95,21 @@ func TestSummary(t *testing.T) {
 		},
 		{
 			"a comma in a name", `{"spec":{"env":[{"name":"a,b","value":"1"}]}}`,
-			`{"spec":{"env":[{"name":"a,b","value":"2"}]}}`, "spec.env[a,b].value 1 → 2",
+			`{"spec":{"env":[{"name":"a,b","value":"2"}]}}`, "env a,b 1 → 2",
 		},
 		{
 			"an equals sign in a name", `{"m":[{"mountPath":"/a=b,c","x":"1"}]}`,
-			`{"m":[{"mountPath":"/a=b,c","x":"2"}]}`, "m[/a=b,c].x 1 → 2",
+			`{"m":[{"mountPath":"/a=b,c","x":"2"}]}`, "m /a=b,c x 1 → 2",
 		},
 		{
 			"ports", `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":1}]}}`,
 			`{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":2}]}}`,
-			"spec.ports[80/TCP].nodePort 1 → 2",
+			"port 80/TCP nodePort 1 → 2",
 		},
-		{"only spaces", `{"spec":{"a":" "}}`, `{"spec":{"a":"b"}}`, `spec.a " " → b`},
-		{"the text null", `{"spec":{"a":null}}`, `{"spec":{"a":"null"}}`, `spec.a null → "null"`},
-		{"a boolean as text", `{"data":{"a":"true"}}`, `{"data":{"a":true}}`, `data a changed`},
-		{"lines", `{"spec":{"a":"x"}}`, `{"spec":{"a":"\u001b[31m\n\ty"}}`, "spec.a x → [31m y"},
+		{"only spaces", `{"spec":{"a":" "}}`, `{"spec":{"a":"b"}}`, `a " " → b`},
+		{"the text null", `{"spec":{"a":null}}`, `{"spec":{"a":"null"}}`, `a null → "null"`},
+		{"a boolean as text", `{"data":{"a":"true"}}`, `{"data":{"a":true}}`, `a changed`},
+		{"lines", `{"spec":{"a":"x"}}`, `{"spec":{"a":"\u001b[31m\n\ty"}}`, "a x → [31m y"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,6 +142,28 @@ func TestSummary_IsBounded(t *testing.T) {
 	if !strings.HasPrefix(got, "image ü") || !strings.HasSuffix(got, " more)") {
 		t.Errorf("got %q, want an image and the number of other changes", got)
 	}
+}
+
+// TestSummary_OfManyChanges has objects of about 1 MB with nothing in common.
+func TestSummary_OfManyChanges(t *testing.T) {
+	const n = 30000
+	var old, now, oldLimits, limits []string
+	for i := range n {
+		old, now = append(old, fmt.Sprintf(`{"port":%d}`, i)), append(now, fmt.Sprintf(`{"port":%d}`, n+i))
+		oldLimits = append(oldLimits, fmt.Sprintf(`"l%d":1`, i))
+		limits = append(limits, fmt.Sprintf(`"l%d":2`, i))
+	}
+	of := func(ports, limits []string) map[string]any {
+		return object(t, `{"spec":{"ports":[`+strings.Join(ports, ",")+`],"resources":{"limits":{`+
+			strings.Join(limits, ",")+`}}}}`)
+	}
+	got := diff.Summary(diff.Objects(of(old, oldLimits), of(now, limits)))
+	checkSummary(t, got)
+	if want := fmt.Sprintf("(+%d more)", 3*n-6); !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want it to end with %q", got, want)
+	}
+	deep := object(t, strings.Repeat(`{"labels":`, 9000)+`{}`+strings.Repeat(`}`, 9000))
+	checkSummary(t, diff.Summary(diff.Objects(nil, deep)))
 }
 
 // TestSummary_DecodedNumbers has numbers as each option of the decoder returns

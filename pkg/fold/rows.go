@@ -3,6 +3,7 @@ package fold
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,7 +158,7 @@ func (f *folder) repeated(indexes []int) {
 		}
 		n := 1
 		for n < len(indexes) && f.follows(indexes[n-1], indexes[n]) &&
-			writers(&f.changes[indexes[n]]) == writers(&f.changes[indexes[0]]) &&
+			repeats(&f.changes[indexes[n-1]], &f.changes[indexes[n]]) &&
 			f.fight(indexes[n:]) < alternations {
 			n++
 		}
@@ -166,6 +167,38 @@ func (f *folder) repeated(indexes []int) {
 		}
 		indexes = indexes[n:]
 	}
+}
+
+// repeats reports whether a change of the same fields repeats the one before
+// it. What components of Kubernetes change again, such as an autoscaler, always
+// does. A program repeats what it changed in the same way, and what it counts.
+// A person repeats only what has the same values, such as a restart.
+func repeats(before, after *Change) bool {
+	if writers(before) != writers(after) {
+		return false
+	}
+	switch writer.Of(after.Managers) {
+	case writer.System:
+		return true
+	case writer.Person:
+		return before.Summary == after.Summary
+	default:
+		return before.Summary == after.Summary || counts(before.Summary) && counts(after.Summary)
+	}
+}
+
+// counts reports whether a summary is about one field that counts something:
+// its values are numbers, and it is neither an image nor the number of
+// replicas.
+func counts(summary string) bool {
+	before, after, changed := strings.Cut(summary, arrow)
+	subject := subjectOf(summary)
+	if !changed || strings.HasPrefix(subject, "image") || strings.HasPrefix(subject, "replicas") {
+		return false
+	}
+	_, errBefore := strconv.ParseFloat(before[strings.LastIndexByte(before, ' ')+1:], 64)
+	_, errAfter := strconv.ParseFloat(after, 64)
+	return errBefore == nil && errAfter == nil
 }
 
 // fight returns how many of the changes, from the first one on, alternate
@@ -255,9 +288,9 @@ func fields(c *Change) string {
 // arrow is between the old and the new value in a summary.
 const arrow = " → "
 
-// subjectOf returns the words of a part of a summary before its old value, as
-// "image app:" of "image app: 1.4 → 1.5". A part without values is returned
-// whole.
+// subjectOf returns the words of a part of a summary before its old value: in
+// "image app 1.4 → 1.5" those are "image app". A part without values is
+// returned whole.
 func subjectOf(part string) string {
 	before, _, changed := strings.Cut(part, arrow)
 	if !changed {

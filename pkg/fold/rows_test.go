@@ -62,17 +62,35 @@ func TestRows(t *testing.T) {
 	}{
 		{
 			"different changes", `
-			0 update deployments/web kubectl-set image app: 1.4 → 1.5
+			0 update deployments/web kubectl-set image app 1.4 → 1.5
 			5 update deployments/web helm label a x → y
 			9 delete configmaps/flags - deleted`,
-			[]string{"change: image app: 1.4 → 1.5", "change: label a x → y", "change: deleted"},
+			[]string{"change: image app 1.4 → 1.5", "change: label a x → y", "change: deleted"},
 		},
 		{
 			"repeated by an operator", `
 			0 update things/db db-operator spec.seen 1 → 2
 			60 update things/db db-operator spec.seen 2 → 3
 			540 update things/db db-operator spec.seen 3 → 4`,
-			[]string{"repeat ×3: spec.seen 3 → 4"},
+			[]string{"repeat ×3: spec.seen 1 → 4"},
+		},
+		{
+			"two releases", `
+			0 update deployments/web helm image app 1 → 2
+			60 update deployments/web helm image app 2 → 3`,
+			[]string{"change: image app 1 → 2", "change: image app 2 → 3"},
+		},
+		{
+			"scaled by the autoscaler", `
+			0 update deployments/web horizontal-pod-autoscaler replicas 2 → 4
+			60 update deployments/web horizontal-pod-autoscaler replicas 4 → 3`,
+			[]string{"repeat ×2: replicas 2 → 3"},
+		},
+		{
+			"scaled twice by a person", `
+			0 update deployments/web kubectl replicas 3 → 2
+			1 update deployments/web kubectl replicas 2 → 4`,
+			[]string{"change: replicas 3 → 2", "change: replicas 2 → 4"},
 		},
 		{
 			"repeated after a pause", `
@@ -88,46 +106,46 @@ func TestRows(t *testing.T) {
 		},
 		{
 			"repeated by a person later", `
-			0 update deployments/web kubectl-scale scaled 2 → 0
-			1200 update deployments/web kubectl-scale scaled 0 → 2`,
-			[]string{"change: scaled 2 → 0", "change: scaled 0 → 2"},
+			0 update deployments/web kubectl-scale replicas 2 → 0
+			1200 update deployments/web kubectl-scale replicas 0 → 2`,
+			[]string{"change: replicas 2 → 0", "change: replicas 0 → 2"},
 		},
 		{
 			"a fight", `
-			0 update deployments/web kubectl scaled 2 → 4
-			3 update deployments/web ledger-operator scaled 4 → 2
-			20 update deployments/web kubectl scaled 2 → 4
-			23 update deployments/web ledger-operator scaled 4 → 2`,
+			0 update deployments/web kubectl replicas 2 → 4
+			3 update deployments/web ledger-operator replicas 4 → 2
+			20 update deployments/web kubectl replicas 2 → 4
+			23 update deployments/web ledger-operator replicas 4 → 2`,
 			[]string{"fight ×4: replicas 2 ⇄ 4"},
 		},
 		{
 			"once there and back is not a fight", `
-			0 update deployments/web kubectl scaled 2 → 4
-			3 update deployments/web ledger-operator scaled 4 → 2`,
-			[]string{"change: scaled 2 → 4", "change: scaled 4 → 2"},
+			0 update deployments/web kubectl replicas 2 → 4
+			3 update deployments/web ledger-operator replicas 4 → 2`,
+			[]string{"change: replicas 2 → 4", "change: replicas 4 → 2"},
 		},
 		{
 			"a fight after repeats", `
-			0 update deployments/web kubectl scaled 2 → 3
-			1 update deployments/web kubectl scaled 3 → 4
-			3 update deployments/web op scaled 4 → 2
-			20 update deployments/web kubectl scaled 2 → 4
-			23 update deployments/web op scaled 4 → 2`,
-			[]string{"change: scaled 2 → 3", "fight ×4: replicas 2 ⇄ 4"},
+			0 update deployments/web kubectl replicas 2 → 3
+			1 update deployments/web kubectl replicas 3 → 4
+			3 update deployments/web op replicas 4 → 2
+			20 update deployments/web kubectl replicas 2 → 4
+			23 update deployments/web op replicas 4 → 2`,
+			[]string{"change: replicas 2 → 3", "fight ×4: replicas 2 ⇄ 4"},
 		},
 		{
 			"the same change in many objects", `
-			0 update deployments/a flux image app: 1 → 2
-			1 update deployments/b flux image app: 1 → 2
-			2 update statefulsets/s flux image app: 1 → 2
-			3 update deployments/c flux image app: 1 → 2`,
-			[]string{"bulk ×3: image app: 1 → 2 in 3 deployments", "change: image app: 1 → 2"},
+			0 update deployments/a flux image app 1 → 2
+			1 update deployments/b flux image app 1 → 2
+			2 update statefulsets/s flux image app 1 → 2
+			3 update deployments/c flux image app 1 → 2`,
+			[]string{"bulk ×3: image app 1 → 2 in 3 deployments", "change: image app 1 → 2"},
 		},
 		{
 			"the same change in two objects", `
-			0 update deployments/a flux image app: 1 → 2
-			1 update deployments/b flux image app: 1 → 2`,
-			[]string{"change: image app: 1 → 2", "change: image app: 1 → 2"},
+			0 update deployments/a flux image app 1 → 2
+			1 update deployments/b flux image app 1 → 2`,
+			[]string{"change: image app 1 → 2", "change: image app 1 → 2"},
 		},
 		{
 			"a namespace", `
@@ -166,7 +184,8 @@ func TestRows_HaveEachChangeOnce(t *testing.T) {
 		var changes []fold.Change
 		at := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 		for range random.IntN(60) {
-			at = at.Add(time.Duration(1 + random.Int64N(int64([]time.Duration{time.Second, time.Hour}[random.IntN(2)]))))
+			pause := []time.Duration{time.Second, time.Hour}[random.IntN(2)]
+			at = at.Add(1 + time.Duration(random.Int64N(int64(pause))))
 			r := &history.Record{
 				Ref: history.ObjectRef{
 					Resource: []string{"configmaps", "namespaces"}[random.IntN(5)/4], Name: fmt.Sprint(random.IntN(4)),

@@ -13,6 +13,10 @@ func (r *Row) Text() string {
 		if text := alternating(r.Changes); text != "" {
 			return text
 		}
+	case Repeat:
+		if text := progression(r.Changes); text != "" {
+			return text
+		}
 	case Bulk:
 		return fmt.Sprintf("%s in %d %s", r.Last().Summary, r.Objects(), r.Last().Ref.Resource)
 	case Removal:
@@ -41,14 +45,25 @@ func alternating(changes []Change) string {
 	}
 	i := strings.LastIndexByte(before, ' ')
 	subject := strings.TrimSpace(before[:i+1])
-	if subject == "scaled" {
-		subject = "replicas"
-	}
 	a, b := before[i+1:], after
 	if a > b && len(a) >= len(b) || len(a) > len(b) {
 		a, b = b, a
 	}
 	return strings.TrimSpace(subject + " " + a + " ⇄ " + b)
+}
+
+// progression returns the first and the last value of a field that was changed
+// several times: "replicas 3 → 4". It returns "" if the summaries don't show
+// one field each.
+func progression(changes []Change) string {
+	first, last := changes[0].Summary, changes[len(changes)-1].Summary
+	before, _, changed := strings.Cut(first, arrow)
+	_, after, changedLast := strings.Cut(last, arrow)
+	if !changed || !changedLast || subjectOf(first) != subjectOf(last) ||
+		strings.Contains(first, ", ") || strings.Contains(last, ", ") {
+		return ""
+	}
+	return before + arrow + after
 }
 
 // counted returns a number with a noun.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
@@ -24,7 +26,9 @@ const (
 	maxConsequences = 1_000
 	// maxChildVersions is the number of versions before a change in which
 	// objects are searched that the changed object owned then.
-	maxChildVersions = 500
+	maxChildVersions = 200
+	// concurrentRows is the number of rows that are completed concurrently.
+	concurrentRows = 4
 	// maxRowObjects is the number of objects of one row whose consequences are
 	// read.
 	maxRowObjects = 20
@@ -32,7 +36,8 @@ const (
 
 // FoldedPage is a page of folded rows.
 type FoldedPage struct {
-	// Page is about the root changes and onsets of the rows. It has no Versions.
+	// Page is about the root changes and onsets of the rows. It has no
+	// Versions.
 	Page
 	// Rows are in the question's order, by their first or last changes.
 	Rows []FoldedRow
@@ -52,6 +57,18 @@ type FoldedRow struct {
 	// Outcome is how the newest change ended, or what the problem is. It is nil
 	// if the record does not show it.
 	Outcome *Outcome
+	// Delivery is the release that made the newest change, in a few words, or
+	// empty.
+	Delivery string
+	// Again is the revision of an earlier version with the same contents as the
+	// newest change, or 0.
+	Again uint64
+	// UsedBy are the objects that use the changed ConfigMap or Secret at the
+	// end of the question.
+	UsedBy []Subject
+	// AfterChange is an earlier change on the page, of configuration that the
+	// failing object of this row uses. It is nil if there is none.
+	AfterChange *history.Record
 	// Consequences is the number of versions that follow from the changes, up
 	// to the next root change of the same object or the end of the question. If
 	// it is not Counted, there are more.
@@ -83,7 +100,11 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f := folding{service: s, view: view, end: q.End, owners: map[types.UID]*history.Record{}}
+	f := folding{
+		service: s, view: view, end: q.End,
+		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
+		terminating: map[string]time.Time{},
+	}
 	folded := FoldedPage{Page: page}
 	if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
 		return FoldedPage{}, err
@@ -107,16 +128,28 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		}
 	}
 	folded.Versions = nil
+	rowsOf, inner := errgroup.WithContext(ctx)
+	rowsOf.SetLimit(concurrentRows)
 	for i := range folded.Rows {
-		row := &folded.Rows[i]
-		if err := f.count(ctx, row); err != nil {
-			return FoldedPage{}, err
-		}
-		if row.Outcome, err = f.outcome(ctx, row); err != nil {
-			return FoldedPage{}, err
-		}
+		rowsOf.Go(func() error { return f.complete(inner, &folded.Rows[i]) })
 	}
+	if err := rowsOf.Wait(); err != nil {
+		return FoldedPage{}, err
+	}
+	mention(folded.Rows)
 	return folded, nil
+}
+
+// complete adds to a row what follows from its changes and what surrounds them.
+// Rows may be completed concurrently.
+func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
+	if err = f.count(ctx, row); err != nil {
+		return err
+	}
+	if row.Outcome, err = f.outcome(ctx, row); err != nil {
+		return err
+	}
+	return f.surround(ctx, row)
 }
 
 // viewOfConsequences returns what the caller may read in the namespaces of a
@@ -132,14 +165,20 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 	return seen.view, err
 }
 
-// folding makes the rows of one page.
+// folding makes the rows of one page. Its rows may be completed concurrently.
 type folding struct {
 	service *Service
 	view    history.View
-	end     time.Time // of the question; zero: none
+	end     time.Time  // of the question; zero: none
+	mu      sync.Mutex // guards owners and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
+	// terminating is when the deletion of each namespace was requested whose
+	// deletion is on the page.
+	terminating map[string]time.Time
+	// uses has the users of ConfigMaps and Secrets by namespace.
+	uses map[string]map[subjectKey][]Subject
 }
 
 // rows folds versions, which are in the given order, into rows in that order.
@@ -163,6 +202,7 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 				return nil, err
 			}
 			c.Terminating = deletionRequested(full.Object)
+			f.terminating[v.Ref.Name] = c.Terminating
 		}
 		changes = append(changes, c)
 	}
@@ -262,7 +302,8 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 			}
 			next = cmp.Or(next, owner)
 		}
-		if next == nil || slices.ContainsFunc(chain, func(o *history.Record) bool { return o.Ref.UID == next.Ref.UID }) {
+		circular := func(o *history.Record) bool { return o.Ref.UID == next.Ref.UID }
+		if next == nil || slices.ContainsFunc(chain, circular) {
 			break
 		}
 		chain = append(chain, next)
@@ -273,18 +314,23 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 // owner returns the newest version of an object by its UID, or nil if the
 // caller can see none.
 func (f *folding) owner(ctx context.Context, uid types.UID) (*history.Record, error) {
-	if owner, known := f.owners[uid]; known {
+	f.mu.Lock()
+	owner, known := f.owners[uid]
+	f.mu.Unlock()
+	if known {
 		return owner, nil
 	}
 	scan := history.Scan{Filter: history.Filter{UID: uid, View: f.view}, Order: history.NewestFirst, Limit: 1}
-	f.owners[uid] = nil
 	for r, err := range f.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return nil, err
 		}
-		f.owners[uid] = r
+		owner = r
 	}
-	return f.owners[uid], nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owners[uid] = owner
+	return owner, nil
 }
 
 // count counts the consequences of a row. Those of an object belong to its

@@ -180,3 +180,82 @@ func (w *foldedWorld) checkRow(t *testing.T, row query.FoldedRow, in map[time.Ti
 		t.Errorf("got %d changes in a row of one", len(row.Changes))
 	}
 }
+
+// TestFolded_Surroundings checks what rows show beyond their changes.
+func TestFolded_Surroundings(t *testing.T) {
+	l := newEmptyLog(t)
+	config, web := ref("", "configmaps", "shop", "config", 1), ref("apps", "deployments", "shop", "web", 1)
+	service, set := ref("", "services", "shop", "web", 1), ref("apps", "replicasets", "shop", "web-1", 1)
+	pod := ref("", "pods", "shop", "web-1-a", 1)
+	put := func(o history.ObjectRef, verb history.Verb, class history.Class, object string) *history.Record {
+		r := record(o, verb, object)
+		r.Class = class
+		r.Managers = []history.Manager{{Name: "helm", Operation: "Update"}}
+		l.put(r)
+		return r
+	}
+	deployment := func(image string, generation, observed, ready int) string {
+		return fmt.Sprintf(`{"metadata":{"name":"web","namespace":"shop","generation":%d,`+
+			`"labels":{"app.kubernetes.io/managed-by":"Helm","helm.sh/chart":"web-1.2.3"},`+
+			`"annotations":{"meta.helm.sh/release-name":"web","meta.helm.sh/release-namespace":"shop"}},`+
+			`"spec":{"replicas":1,"template":{"spec":{"containers":[{"name":"app","image":%q,`+
+			`"envFrom":[{"configMapRef":{"name":"config"}}]}]}}},"status":{"observedGeneration":%d,`+
+			`"replicas":1,"updatedReplicas":1,"readyReplicas":%d,"availableReplicas":%d}}`,
+			generation, image, observed, ready, ready)
+	}
+	put(config, history.Create, history.Root, `{"metadata":{"name":"config"},"data":{"a":"1"}}`)
+	put(web, history.Create, history.Root, deployment("web:1", 1, 0, 0))
+	put(web, history.Update, history.Consequence, deployment("web:1", 1, 1, 1))
+	put(web, history.Update, history.Root, deployment("web:2", 2, 1, 1))
+	put(web, history.Update, history.Consequence, deployment("web:2", 2, 2, 1))
+	put(service, history.Create, history.Root, `{"metadata":{"name":"web"},"spec":{"selector":{"app":"wep"}}}`)
+	put(config, history.Update, history.Root, `{"metadata":{"name":"config"},"data":{"a":"2"}}`)
+	put(web, history.Update, history.Root, deployment("web:1", 3, 2, 1))
+	put(set, history.Create, history.Consequence, `{"metadata":{"ownerReferences":[{"controller":true}]}}`).Owners = nil
+	replica := record(set, history.Update, `{}`)
+	replica.Owners, replica.Class = []types.UID{web.UID}, history.Consequence
+	crash := record(pod, history.Create, `{"metadata":{"name":"web-1-a"},"status":{"phase":"Running",`+
+		`"containerStatuses":[{"name":"app","restartCount":3,"state":{"waiting":{"reason":"CrashLoopBackOff"}},`+
+		`"lastState":{"terminated":{"exitCode":1,"reason":"Error","message":"no a"}}}]}}`)
+	crash.Owners, crash.Class = []types.UID{set.UID}, history.Onset
+	l.put(replica, crash)
+	put(web, history.Update, history.Consequence, deployment("web:1", 3, 3, 0))
+
+	page, err := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }}).
+		Folded(t.Context(), query.Timeline{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range page.Rows {
+		text := fmt.Sprint(row.Of.Ref.Resource, "#", row.Last().Revision)
+		if o := row.Outcome; o != nil {
+			text += fmt.Sprintf(": %s %s", o.State, o.Text)
+		}
+		if row.Again > 0 {
+			text += fmt.Sprint(", again ", row.Again)
+		}
+		if len(row.UsedBy) > 0 {
+			text += ", used by " + row.UsedBy[0].Ref.Name
+		}
+		if row.AfterChange != nil {
+			text += fmt.Sprintf(", after %s#%d", row.AfterChange.Ref.Name, row.AfterChange.Revision)
+		}
+		if row.Delivery != "" {
+			text += ", " + row.Delivery
+		}
+		got = append(got, text)
+	}
+	want := []string{
+		"configmaps#1, used by web",
+		"deployments#1: ready 1/1 ready, chart web-1.2.3",
+		"deployments#3: ready 1/1 ready, chart web-1.2.3",
+		"services#1: failing matches 0 pods",
+		"configmaps#2, used by web",
+		`deployments#5: failing pod/web-1-a CrashLoopBackOff, exit 1 "no a", again 1, after config#2, ` +
+			"chart web-1.2.3",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}

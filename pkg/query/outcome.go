@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -39,6 +40,14 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow) (*Outcome, error)
 	until, err := f.until(ctx, last.Record)
 	if err != nil {
 		return nil, err
+	}
+	// What happens while the namespace is deleted is not an outcome.
+	ends, ending := f.terminating[last.Ref.Namespace]
+	if last.Ref.GroupResource() == (schema.GroupResource{Resource: "namespaces"}) {
+		ends, ending = f.terminating[last.Ref.Name]
+	}
+	if ending && ends.After(last.Time) && (until.IsZero() || ends.Before(until)) {
+		until = ends
 	}
 	at := until
 	if at.IsZero() {

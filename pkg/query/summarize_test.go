@@ -33,8 +33,8 @@ func TestSummary_SaysWhatChanged(t *testing.T) {
 		record(web, history.Delete, image("1.6")),
 	)
 	want := []string{
-		"existed when recording began", "owned by deployment/web", "created", "image app: 1.4 → 1.5", "",
-		"Scheduled: about web", "image app: 1.5 → 1.6", "deleted",
+		"existed when recording began", "owned by deployment/web", "created", "image app 1.4 → 1.5", "",
+		"Scheduled: about web", "image app 1.5 → 1.6", "deleted",
 	}
 	s := l.service(query.Options{})
 	page, err := s.Timeline(t.Context(), query.Timeline{Limit: 100})
@@ -68,21 +68,21 @@ func TestSummary_FindsPreviousVersionOutsideOfPage(t *testing.T) {
 		q    query.Timeline
 		want []string
 	}{
-		{"one revision", query.Timeline{Filter: history.Filter{Revisions: []uint64{3}}}, []string{"image app: 2 → 3"}},
+		{"one revision", query.Timeline{Filter: history.Filter{Revisions: []uint64{3}}}, []string{"image app 2 → 3"}},
 		{
 			"updates",
 			query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update}}},
-			[]string{"image app: 1 → 2", "image app: 2 → 3", "image app: 8 → 9"},
+			[]string{"image app 1 → 2", "image app 2 → 3", "image app 8 → 9"},
 		},
 		{
 			"first and third",
 			query.Timeline{Filter: history.Filter{Revisions: []uint64{1, 3}}},
-			[]string{"created", "image app: 2 → 3", "created"},
+			[]string{"created", "image app 2 → 3", "created"},
 		},
 		{
 			"from a time",
 			query.Timeline{Filter: history.Filter{Start: l.now.Add(-time.Second / 2)}},
-			[]string{"image app: 8 → 9"},
+			[]string{"image app 8 → 9"},
 		},
 	} {
 		c.q.Limit = 100
@@ -104,13 +104,13 @@ func TestSummary_SaysThatPreviousVersionIsNotKept(t *testing.T) {
 	l.now = l.now.Add(5 * 24 * time.Hour)
 	for _, when := range []string{"before pruning", "pruned"} {
 		page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 10})
-		if got := summaries(page); err != nil || !slices.Equal(got, []string{"image app: 2 → 3"}) {
+		if got := summaries(page); err != nil || !slices.Equal(got, []string{"image app 2 → 3"}) {
 			t.Errorf("%s: got %q, error %v, want the change from 2 to 3", when, got, err)
 		}
 		page, err = l.service(query.Options{}).Timeline(t.Context(),
 			query.Timeline{Filter: history.Filter{Name: "web"}, Limit: 10})
 		if got := summaries(page); err != nil ||
-			!slices.Equal(got, []string{"the version before is not kept", "image app: 2 → 3"}) {
+			!slices.Equal(got, []string{"the version before is not kept", "image app 2 → 3"}) {
 			t.Errorf("%s, by name: got %q, error %v, want the baseline, too", when, got, err)
 		}
 		if err := l.Prune(t.Context()); err != nil {
@@ -162,8 +162,8 @@ func TestSummary_ComparesVersionsOfOneObject(t *testing.T) {
 	)
 	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 100})
 	want := []string{
-		"created", "created", "", "created", "created", "", "image app: 1 → 2",
-		"image app: 1 → 2", "image app: 7 → 9", "image app: 2 → 3",
+		"created", "created", "", "created", "created", "", "image app 1 → 2",
+		"image app 1 → 2", "image app 7 → 9", "image app 2 → 3",
 	}
 	if got := summaries(page); err != nil || !slices.Equal(got, want) {
 		t.Errorf("error %v:\ngot  %q\nwant %q", err, got, want)
@@ -192,7 +192,7 @@ func TestSummary_IsNotComparedAcrossLostDay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	want := []string{"the version before is not kept", "image app: 5 → 6"}
+	want := []string{"the version before is not kept", "image app 5 → 6"}
 	for i, after := range []time.Duration{90 * time.Minute, 30 * time.Minute} {
 		filter := history.Filter{Name: "web", Start: start.Add(after)}
 		page, err := query.New(log, query.Options{}).Timeline(t.Context(), query.Timeline{Filter: filter, Limit: 10})

@@ -508,7 +508,8 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 	defer func() { w.answer.Searched = w.answer.Onset.Add(-w.lookback) }()
 	for _, of := range w.surroundings() {
 		for _, verbs := range [][]history.Verb{{history.Delete}, nil} {
-			err := add(history.Filter{Namespace: of.scope, Verbs: verbs}, 2*perObject, &neighbour{distance: of.distance})
+			all := history.Filter{Namespace: of.scope, Verbs: verbs}
+			err := add(all, 2*perObject, &neighbour{distance: of.distance})
 			if err != nil {
 				return nil, err
 			}

@@ -65,7 +65,7 @@ func TestSummarize_OnRecording(t *testing.T) {
 			for _, r := range w.records(deployments) {
 				got = append(got, described(r))
 			}
-			want := []string{"created; kubectl ", "scaled 1 → 3; kubectl spec.replicas", "; kubectl ", "deleted"}
+			want := []string{"created; kubectl ", "replicas 1 → 3; kubectl spec.replicas", "; kubectl ", "deleted"}
 			if tc.restart {
 				want[2] = "" // a restart loses the newest second, and without a change nothing proves the writer
 			}
@@ -85,7 +85,7 @@ func TestAttributeFields_OfSeveralManagers(t *testing.T) {
 	w.observe(s, "+", scaled("3", 3, true))
 	w.feed(s, "end 4")
 	r := w.records(deployments)[1]
-	if got, want := described(r), "scaled 1 → 3 (+1 more); kubectl spec.replicas; helm spec.paused"; got != want {
+	if got, want := described(r), "replicas 1 → 3, paused; kubectl spec.replicas; helm spec.paused"; got != want {
 		t.Errorf("update after a gap: got %q, want %q", got, want)
 	}
 }

@@ -58,8 +58,8 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 	}
 	at := func(i int) time.Time { return times[i] }
 	headers := p.opts.NoHeaders
-	p.opts.NoHeaders = true
-	defer func() { p.opts.NoHeaders = headers }()
+	p.opts.NoHeaders, p.clocks = true, true // of the gaps
+	defer func() { p.opts.NoHeaders, p.clocks = headers, false }()
 	titles := 3
 	if p.opts.Namespaces {
 		titles++
@@ -246,6 +246,22 @@ func (p *Printer) folded(r *v1.Row) field {
 	if text == "" {
 		text = "changed"
 	}
+	if r.Again > 0 {
+		text += fmt.Sprintf(" = revision %d again", r.Again)
+	}
+	if r.Delivery != "" {
+		text += " (" + r.Delivery + ")"
+	}
+	if n := len(r.UsedBy); n > 0 {
+		var names []string
+		for i := range r.UsedBy[:min(n, maxUsersShown)] {
+			names = append(names, objectName(&r.UsedBy[i]))
+		}
+		text += ", used by " + strings.Join(names, ", ")
+		if n > maxUsersShown {
+			text += fmt.Sprintf(" and %d more", n-maxUsersShown)
+		}
+	}
 	if n := len(r.Changes); n > 0 && r.Changes[n-1].Inferred != nil {
 		text += " (after " + p.clock(r.Changes[n-1].Inferred.Start) + ", not observed)"
 	}
@@ -268,11 +284,17 @@ func (p *Printer) outcome(r *v1.Row) []field {
 	if o.AfterSeconds != nil {
 		text += " after " + brief(time.Duration(*o.AfterSeconds*float64(time.Second)))
 	}
+	if r.After != nil {
+		text += fmt.Sprintf(", after %s#%d", objectName(&r.After.Object), r.After.Revision)
+	}
 	if r.Kind == "problem" {
 		return nil // it is the summary
 	}
 	return []field{{text: "  " + cell(text), style: style}}
 }
+
+// maxUsersShown is how many users of a ConfigMap or a Secret a row names.
+const maxUsersShown = 3
 
 // brief returns a duration in one or two units: "4s", "9m", "1h20m".
 func brief(d time.Duration) string {

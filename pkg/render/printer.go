@@ -36,6 +36,7 @@ type Printer struct {
 	styles styles
 	widths []int // of the table's columns so far, without the gutter; nil before the header
 	headed bool  // a diff or a YAML document has been written
+	clocks bool  // times are those of a clock, and not ages
 }
 
 // New returns a printer that writes to out.
@@ -107,6 +108,8 @@ func (p *Printer) when(t time.Time) string {
 		return "<unknown>"
 	case p.opts.Timestamps:
 		return t.In(p.opts.Location).Format(timestampLayout)
+	case p.clocks:
+		return p.clock(t)
 	default:
 		return duration.HumanDuration(max(p.opts.Now.Sub(t), 0))
 	}
@@ -114,7 +117,7 @@ func (p *Printer) when(t time.Time) string {
 
 // ago is [Printer.when] for the end of a sentence: "3m ago".
 func (p *Printer) ago(t time.Time) string {
-	if p.opts.Timestamps || t.IsZero() {
+	if p.opts.Timestamps || p.clocks || t.IsZero() {
 		return p.when(t)
 	}
 	return p.when(t) + " ago"

@@ -106,7 +106,8 @@ func rank(s Symptom, c Candidate) Ranked {
 	r.survived(s)
 	r.writer()
 	if c.Similar > 0 {
-		r.weigh(1/(1+math.Log2(1+float64(c.Similar))), fmt.Sprintf("changed like this %d× in the day before", c.Similar))
+		rarity := 1 / (1 + math.Log2(1+float64(c.Similar)))
+		r.weigh(rarity, fmt.Sprintf("changed like this %d× in the day before", c.Similar))
 	}
 	if c.Dangling {
 		r.weigh(3, "is still named, and does not exist")

@@ -35,9 +35,20 @@ type Row struct {
 	Changes []Event `json:"changes"`
 	// Problems began after the changes, oldest first.
 	Problems []Problem `json:"problems"`
-	// Outcome is how the changes ended, as far as the record shows. It is absent
-	// if that is not known, or if nothing is expected to follow.
+	// Outcome is how the changes ended, as far as the record shows. It is
+	// absent if that is not known, or if nothing is expected to follow.
 	Outcome *Outcome `json:"outcome,omitempty"`
+	// Delivery is the release that made the last change, in a few words, such
+	// as "chart api-1.2.4".
+	Delivery string `json:"delivery,omitempty"`
+	// Again is the revision of an earlier version whose contents the last
+	// change restored.
+	Again uint64 `json:"again,omitempty"`
+	// UsedBy are the objects that use the changed ConfigMap or Secret at the
+	// end of the query.
+	UsedBy []Object `json:"usedBy,omitempty"`
+	// After is an earlier change of configuration that the failing object uses.
+	After *ObjectRevision `json:"after,omitempty"`
 	// Consequences is the number of versions that follow from the changes.
 	Consequences int `json:"consequences"`
 	// ConsequencesRelation is [AtLeast] if there are more consequences.
@@ -46,7 +57,8 @@ type Row struct {
 
 // Outcome is how a change ended.
 type Outcome struct {
-	// State is "ready", "progressing", "failing" or "done". Others may be added.
+	// State is "ready", "progressing", "failing" or "done". Others may be
+	// added.
 	State string `json:"state"`
 	// Text describes the state in a few words: "3/3 ready", or "2 pods
 	// ImagePullBackOff".
@@ -64,6 +76,12 @@ type Object struct {
 	Namespace    string `json:"namespace"`    // "" for cluster-scoped objects
 	Name         string `json:"name"`         // of the object
 	UID          string `json:"uid"`          // of the object
+}
+
+// ObjectRevision identifies a version of an object.
+type ObjectRevision struct {
+	Object   Object `json:"object"`   // that was changed
+	Revision uint64 `json:"revision"` // of the version
 }
 
 // Writer is a field manager, or the usual writer of a subresource.

@@ -212,6 +212,12 @@ func (g *tenants) version(p tenantPlace, at time.Time) history.NewVersion {
 		Managers: []history.Manager{{Name: "kube-controller-manager", Operation: "Update", Fields: []string{"status"}}},
 		Object:   o.body,
 	}
+	switch derived := p.kind == tenantPods || p.kind == tenantEvents || p.kind == tenantReplicaSets; {
+	case derived && g.rv%50 == 0:
+		r.Class, r.Summary.Problem = history.Onset, "NotReady"
+	case derived, verb == history.Update && g.rv%60 != 0:
+		r.Class = history.Consequence
+	}
 	if o.about != nil && p.kind == tenantEvents {
 		pod := &o.about.ref
 		r.Regarding = &history.Target{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}

@@ -47,6 +47,11 @@ func questions(g *tenants) []question {
 			return v1.EventsPath + "?empty=200&limit=100&order=desc&end=" + at + rest
 		}
 	}
+	folded := func(rest string) func(at, _ string) string {
+		return func(at, _ string) string {
+			return v1.EventsPath + "?empty=200&limit=500&fold=true&order=desc&end=" + at + rest
+		}
+	}
 	fixed := func(path string) func(at, _ string) string { return func(_, _ string) string { return path } }
 	state := func(rest string) func(at, _ string) string {
 		return func(at, _ string) string { return v1.StatePath + "?limit=100&at=" + at + rest }
@@ -68,6 +73,8 @@ func questions(g *tenants) []question {
 		{"events, resource", events("&resourceType=configmaps"), 1, all, false},
 		{"events, both", events(ns + "&resourceType=pods"), 1, 1, false},
 		{"events, name", events("&resourceName=configmap-1"), kinds, all, true},
+		{"events, folded", folded(""), kinds, all, false},
+		{"events, folded, namespace", folded(ns), kinds, 1, false},
 		{"events, q", events("&q=" + q), kinds, all, false},
 		{"object", fixed(object("pods", pod.Name) + "?limit=100&empty=200"), 2, 1, true},
 		{
