@@ -298,7 +298,9 @@ func (w *investigation) narrow(own []*history.Record, newest *history.Record) {
 			break
 		}
 		if !slices.ContainsFunc(symptom.Of(r), func(s symptom.Symptom) bool {
-			return slices.ContainsFunc(now, func(n symptom.Symptom) bool { return n.Code == s.Code && n.Subject == s.Subject })
+			return slices.ContainsFunc(now, func(n symptom.Symptom) bool {
+				return n.Code == s.Code && n.Subject == s.Subject
+			})
 		}) {
 			break
 		}

@@ -355,10 +355,12 @@ func (w *investigation) danglingSince(
 		return nil
 	}
 	scope := w.answer.Of.Ref.Scope()
-	targets := history.Filter{Namespace: scope, Resources: []schema.GroupResource{target}, Verbs: []history.Verb{history.Delete}}
-	changes := history.Filter{Namespace: scope, Classes: []history.Class{history.Root}, Resources: []schema.GroupResource{
-		w.answer.Of.Ref.GroupResource(), target, {Resource: "services"},
-	}}
+	targets := history.Filter{Namespace: scope, Resources: []schema.GroupResource{target},
+		Verbs: []history.Verb{history.Delete}}
+	changes := history.Filter{Namespace: scope, Classes: []history.Class{history.Root},
+		Resources: []schema.GroupResource{
+			w.answer.Of.Ref.GroupResource(), target, {Resource: "services"},
+		}}
 	if err = errors.Join(add(targets), add(changes)); err != nil {
 		return since, healthy, err
 	}

@@ -18,8 +18,10 @@ const (
 	webPod = `{"app":"web"}|,"spec":{"serviceAccountName":"robot","containers":[{"name":"app","image":"web:1"}]},` +
 		`"status":{"phase":"Running","containerStatuses":[{"name":"app","ready":%t,"state":%s}]}`
 	webService = `,"spec":{"selector":{"app":"web"}}`
-	waiting    = `{"waiting":{"reason":"CrashLoopBackOff"}}`
-	runs       = `{"running":{"startedAt":"2026-11-25T09:00:00Z"}}`
+	robotView  = `,"roleRef":{"kind":"ClusterRole","name":"view"},` +
+		`"subjects":[{"kind":"ServiceAccount","name":"robot","namespace":"shop"}]`
+	waiting = `{"waiting":{"reason":"CrashLoopBackOff"}}`
+	runs    = `{"running":{"startedAt":"2026-11-25T09:00:00Z"}}`
 )
 
 // whyWorld is a log with a Deployment, its pod, and what they use.
@@ -29,7 +31,7 @@ func whyWorld(t *testing.T) *relatedWorld {
 	w.put(history.Create, "services shop/web", "", webService)
 	w.put(history.Create, "serviceaccounts shop/robot", "", "")
 	w.put(history.Create, "rolebindings shop/robot", "",
-		`,"roleRef":{"kind":"ClusterRole","name":"view"},"subjects":[{"kind":"ServiceAccount","name":"robot","namespace":"shop"}]`)
+		robotView)
 	w.put(history.Create, "deployments shop/web", "", fmt.Sprintf(webTemplate, "1", 2))
 	w.follows("replicasets shop/web-1", "deployments shop/web", "")
 	w.follows("pods shop/web-1-a", "replicasets shop/web-1", fmt.Sprintf(webPod, true, runs))
@@ -125,7 +127,7 @@ func TestWhy_RouteToMissingService(t *testing.T) {
 func TestWhy_RelatesDeletedObjects(t *testing.T) {
 	w := whyWorld(t)
 	w.put(history.Delete, "rolebindings shop/robot", "",
-		`,"roleRef":{"kind":"ClusterRole","name":"view"},"subjects":[{"kind":"ServiceAccount","name":"robot","namespace":"shop"}]`)
+		robotView)
 	w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
 	onset := w.crashes()
 	w.checkCause(w.why("deployments shop/web"), onset, history.Delete, "rolebindings shop/robot")

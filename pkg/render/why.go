@@ -51,7 +51,8 @@ func (p *Printer) Why(w *v1.Why) error {
 		case len(w.Causes) == 0:
 			lines = append(lines, "No change is recorded since "+p.clock(*w.Searched)+" that may have caused it.")
 		case !slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Likely }):
-			lines = append(lines, "No likely cause is recorded since "+p.clock(*w.Searched)+". Other changes before the onset:")
+			lines = append(lines,
+				"No likely cause is recorded since "+p.clock(*w.Searched)+". Other changes before the onset:")
 		}
 	}
 	for i := range w.Causes {

@@ -46,8 +46,9 @@ const (
 var names = [...]string{ //nolint:gochecknoglobals // constants
 	Other: "this change", Image: "an image", PullSecret: "a pull secret", Command: "a command or environment",
 	Configuration: "configuration", Memory: "a memory limit", Requests: "requests and limits", Probe: "a probe",
-	Mounts: "volumes", Placement: "placement", Scale: "replicas", Growth: "more replicas", Restart: "a restart", Selection: "a selector",
-	Ports: "ports and backends", Network: "a network policy", NodeState: "a node", Limits: "a quota",
+	Mounts: "volumes", Placement: "placement", Scale: "replicas", Growth: "more replicas", Restart: "a restart",
+	Selection: "a selector",
+	Ports:     "ports and backends", Network: "a network policy", NodeState: "a node", Limits: "a quota",
 	Admission: "admission", Permission: "permissions", Storage: "storage", Scaler: "an autoscaler",
 	Definition: "a definition", Labels: "labels", Removal: "a deletion", Creation: "a new object",
 }
@@ -162,7 +163,8 @@ func limits(k Kind) bool {
 // immediate reports whether a change of the kind has its effect at once.
 func immediate(k Kind) bool {
 	switch k {
-	case Image, PullSecret, Command, Memory, Requests, Probe, Mounts, Placement, Scale, Growth, Restart, Selection, Ports, Labels:
+	case Image, PullSecret, Command, Memory, Requests, Probe, Mounts, Placement, Scale, Growth, Restart, Selection,
+		Ports, Labels:
 		return true
 	default:
 		return false
@@ -228,8 +230,9 @@ var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 		Image: 3, Command: 2, Configuration: 1.8, Probe: 2, Requests: 2, Placement: 2, Limits: 2, Admission: 2,
 		Mounts: 1.8, Labels: 0.3, Scale: 0.8,
 	},
-	"Evicted":         {NodeState: 4, Memory: 1.5, Requests: 1.5, Placement: 1.5, Image: 0.6, Labels: 0.2},
-	"Quota":           {Limits: 4, Requests: 2, Growth: 2.5, Scale: 0.3, Memory: 1.5, Image: 0.3, Configuration: 0.3, Labels: 0.2},
+	"Evicted": {NodeState: 4, Memory: 1.5, Requests: 1.5, Placement: 1.5, Image: 0.6, Labels: 0.2},
+	"Quota": {Limits: 4, Requests: 2, Growth: 2.5, Scale: 0.3, Memory: 1.5, Image: 0.3, Configuration: 0.3,
+		Labels: 0.2},
 	"LimitRange":      {Limits: 4, Requests: 3, Memory: 2.5, Image: 0.3, Scale: 0.5, Labels: 0.2},
 	"AdmissionDenied": {Admission: 4, Labels: 1.5, Command: 1.5, Image: 1.2, Scale: 0.6, Configuration: 0.4},
 	"WebhookFailed":   {Admission: 4, Removal: 2.5, Ports: 2, Configuration: 1.2, Network: 1.5, Image: 0.5},

@@ -205,9 +205,9 @@ const (
 	relief    = 0.5 // factor of a taint or a condition that a node lost
 )
 
-// Likely is the score from which on a candidate is a likely cause. No candidate
-// has it if the record does not contain the cause: changes that are not related,
-// or after which the object was healthy, have less.
+// Likely is the score from which on a candidate is a likely cause. If the
+// record does not contain the cause, no candidate should have it: changes
+// without a relation, and changes after which the object was healthy, have less.
 const Likely = 0.3
 
 // match weighs whether a change of these fields can cause such a symptom.

@@ -50,7 +50,8 @@ func TestRank_PutsCauseFirst(t *testing.T) {
 		{"more replicas exceed a quota", "Quota", time.Time{}, more, fewer},
 		{
 			"a change after which it was healthy", "CrashLoop", onset.Add(-time.Minute),
-			with(change("configmaps", history.Update, 120, "data.a"), func(c *why.Candidate) { c.Distance = why.Direct }),
+			with(change("configmaps", history.Update, 120, "data.a"),
+				func(c *why.Candidate) { c.Distance = why.Direct }),
 			change("deployments", history.Update, 300, image),
 		},
 		{
@@ -69,7 +70,8 @@ func TestRank_PutsCauseFirst(t *testing.T) {
 			with(change("storageclasses", history.Delete, 8), func(c *why.Candidate) {
 				c.Distance, c.Dangling = why.Indirect, true
 			}),
-			with(change("persistentvolumeclaims", history.Create, 0), func(c *why.Candidate) { c.Distance = why.Direct }),
+			with(change("persistentvolumeclaims", history.Create, 0),
+				func(c *why.Candidate) { c.Distance = why.Direct }),
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

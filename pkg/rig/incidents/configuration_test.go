@@ -26,7 +26,8 @@ func configurations() []incident {
 			},
 		},
 		{
-			name: "configmap-edited-pod-asked", ask: "services/web", want: "configmaps/web-config update", setup: web, fresh: true,
+			name: "configmap-edited-pod-asked", ask: "services/web", want: "configmaps/web-config update", setup: web,
+			fresh: true,
 			play: func(s *stage) {
 				s.cause(func() {
 					s.patch(byEdit, "configmaps", "web-config", `{data: {app.yaml: "timeout: never\nttl: 300\n"}}`)
@@ -40,7 +41,8 @@ func configurations() []incident {
 			play: func(s *stage) {
 				s.cause(func() { s.delete("configmaps", "web-config") })
 				s.sleep(25e9)
-				s.failNew(fault{waiting: "CreateContainerConfigError", message: `configmap "web-config" not found`}, "web")
+				s.failNew(fault{waiting: "CreateContainerConfigError", message: `configmap "web-config" not found`},
+					"web")
 				s.scale(byScale, "web", 4)
 			},
 		},
@@ -65,7 +67,10 @@ func configurations() []incident {
 				s.ready("orders")
 			},
 			play: func(s *stage) {
-				s.cause(func() { s.patch("external-secrets", "secrets", "db-credentials", `{stringData: {password: new}}`) })
+				s.cause(func() {
+					s.patch("external-secrets", "secrets", "db-credentials",
+						`{stringData: {password: new}}`)
+				})
 				s.sleep(10e9)
 				s.fail(fault{exit: 1, message: `FATAL: password authentication failed for user "orders"`}, "orders")
 			},
@@ -99,11 +104,15 @@ func configurations() []incident {
 		{
 			name: "quota-lowered", ask: "deployments.apps/web", want: "resourcequotas/team update",
 			setup: func(s *stage) {
-				s.create(byApply, "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: team}\nspec: {hard: {pods: \"40\"}}")
+				s.create(byApply,
+					"apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: team}\nspec: {hard: {pods: \"40\"}}")
 				web(s)
 			},
 			play: func(s *stage) {
-				s.cause(func() { s.patch("platform-controller", "resourcequotas", "team", `{spec: {hard: {pods: "2"}}}`) })
+				s.cause(func() {
+					s.patch("platform-controller", "resourcequotas", "team",
+						`{spec: {hard: {pods: "2"}}}`)
+				})
 				s.sleep(9e9)
 				s.restart("web")
 				s.begins()
@@ -112,7 +121,8 @@ func configurations() []incident {
 		{
 			name: "limit-range", ask: "deployments.apps/batch", want: "limitranges/limits create", fresh: true,
 			setup: func(s *stage) {
-				s.create(byApply, app("batch", "registry.example.com/batch:3", 1, "", `resources: {limits: {memory: 2Gi, cpu: "2"}}`))
+				s.create(byApply, app("batch", "registry.example.com/batch:3", 1, "",
+					`resources: {limits: {memory: 2Gi, cpu: "2"}}`))
 				s.ready("batch")
 			},
 			play: func(s *stage) {
@@ -126,7 +136,8 @@ func configurations() []incident {
 			},
 		},
 		{
-			name: "network-policy", ask: "deployments.apps/web", want: "networkpolicies.networking.k8s.io/deny create", setup: web,
+			name: "network-policy", ask: "deployments.apps/web", want: "networkpolicies.networking.k8s.io/deny create",
+			setup: web,
 			play: func(s *stage) {
 				s.patch(byEdit, "deployments.apps", "web", `{metadata: {annotations: {owner: team-web}}}`)
 				s.sleep(4e9)
@@ -207,7 +218,8 @@ webhooks:
 			setup: func(s *stage) {
 				s.create(byApply, settings("proxy-config", "proxy.conf", "listen 80"))
 				s.create(byApply, app("proxy", "registry.example.com/proxy:1", 2,
-					"volumes: [{name: config, configMap: {name: proxy-config}}]", "volumeMounts: [{name: config, mountPath: /etc/proxy}]"))
+					"volumes: [{name: config, configMap: {name: proxy-config}}]",
+					"volumeMounts: [{name: config, mountPath: /etc/proxy}]"))
 				s.ready("proxy")
 			},
 			play: func(s *stage) {
@@ -221,17 +233,24 @@ webhooks:
 			},
 		},
 		{
-			name: "custom-resource-issuer", ask: "certificates.pki.example.com/shop", want: "issuers.pki.example.com/internal update",
+			name: "custom-resource-issuer", ask: "certificates.pki.example.com/shop",
+			want: "issuers.pki.example.com/internal update",
 			setup: func(s *stage) {
-				s.create(byApply, "apiVersion: pki.example.com/v1\nkind: Issuer\nmetadata: {name: internal}\nspec: {url: \"https://ca\"}")
+				s.create(byApply,
+					"apiVersion: pki.example.com/v1\nkind: Issuer\nmetadata: {name: internal}\n"+
+						"spec: {url: \"https://ca\"}")
 				s.create(byApply, "apiVersion: pki.example.com/v1\nkind: Certificate\nmetadata: {name: shop}\n"+
 					"spec: {issuer: internal}\nstatus: {conditions: [{type: Ready, status: \"True\", reason: Issued}]}")
 			},
 			play: func(s *stage) {
-				s.cause(func() { s.patch(byEdit, "issuers.pki.example.com", "internal", `{spec: {url: "https://cq"}}`) })
+				s.cause(func() {
+					s.patch(byEdit, "issuers.pki.example.com", "internal",
+						`{spec: {url: "https://cq"}}`)
+				})
 				s.sleep(3e9)
 				s.patch("pki-operator", "certificates.pki.example.com", "shop",
-					`{status: {conditions: [{type: Ready, status: "False", reason: IssuerFailed, message: "no such host: cq"}]}}`)
+					`{status: {conditions: [{type: Ready, status: "False",
+  reason: IssuerFailed, message: "no such host: cq"}]}}`)
 				s.begins()
 			},
 		},

@@ -20,7 +20,8 @@ func heldOut() []incident {
 			name: "pull-secret-deleted", class: "people", ask: "deployments.apps/web", want: "secrets/registry delete",
 			setup: func(s *stage) {
 				s.create(byApply, secret("registry", "token: x"))
-				s.create(byApply, app("web", "registry.example.com/web:1", 2, "imagePullSecrets: [{name: registry}]", ""))
+				s.create(byApply, app("web", "registry.example.com/web:1", 2, "imagePullSecrets: [{name: registry}]",
+					""))
 				s.ready("web")
 			},
 			play: func(s *stage) {
@@ -49,7 +50,10 @@ func heldOut() []incident {
 				s.ready("web")
 			},
 			play: func(s *stage) {
-				s.cause(func() { s.patch("kubectl-label", "nodes", s.namespace+"-1", `{metadata: {labels: {pool: null}}}`) })
+				s.cause(func() {
+					s.patch("kubectl-label", "nodes", s.namespace+"-1",
+						`{metadata: {labels: {pool: null}}}`)
+				})
 				s.sleep(15e9)
 				s.restart("web")
 				s.begins()
@@ -103,7 +107,8 @@ spec:
 			},
 		},
 		{
-			name: "template-labels", class: "rollout", ask: "services/web", want: "deployments.apps/web update", fresh: true,
+			name: "template-labels", class: "rollout", ask: "services/web", want: "deployments.apps/web update",
+			fresh: true,
 			setup: func(s *stage) {
 				web(s)
 				s.patch(byPatch, deployments, "web", `{spec: {template: {metadata: {labels: {version: v1}}}}}`)
@@ -124,11 +129,13 @@ spec:
 			setup: func(s *stage) {
 				web(s)
 				s.create(byApply, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: egress}\n"+
-					"spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{ports: [{port: 5432}]}]}")
+					"spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], "+
+					"egress: [{ports: [{port: 5432}]}]}")
 			},
 			play: func(s *stage) {
 				s.cause(func() {
-					s.patch(byEdit, "networkpolicies.networking.k8s.io", "egress", `{spec: {egress: [{ports: [{port: 5433}]}]}}`)
+					s.patch(byEdit, "networkpolicies.networking.k8s.io", "egress",
+						`{spec: {egress: [{ports: [{port: 5433}]}]}}`)
 				})
 				s.sleep(5e9)
 				s.fail(fault{unready: true, message: "HTTP probe failed with statuscode: 500"}, "web")
@@ -146,7 +153,8 @@ spec:
 			},
 		},
 		{
-			name: "service-of-others-deleted", class: "people", ask: "deployments.apps/shop", want: "services/payments delete",
+			name: "service-of-others-deleted", class: "people", ask: "deployments.apps/shop",
+			want: "services/payments delete",
 			setup: func(s *stage) {
 				s.create(byApply, app("payments", "registry.example.com/payments:1", 1, "", ""))
 				s.create(byApply, service("payments"))

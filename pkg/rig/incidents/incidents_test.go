@@ -71,13 +71,15 @@ func TestWhy_FindsCauses(t *testing.T) {
 			best = r.why.Causes[0].Score
 		}
 		if r.Cause == nil && best >= why.Likely {
-			t.Errorf("%s: got a cause with the score %.2f, want none with %.2f or more:\n%s", name, best, why.Likely, r.details())
+			t.Errorf("%s: got a cause with the score %.2f, want none with %.2f or more:\n%s", name, best, why.Likely,
+				r.details())
 		}
 		symptom, onset := "no", ""
 		if !r.why.Onset.IsZero() {
 			symptom, onset = "yes", fmt.Sprintf("%+.1fs", r.why.Onset.Sub(r.Onset).Seconds())
 		}
-		fmt.Fprintf(&b, "%-28s %-15s %-7s %7s %5s %6.2f %5d %6dms %6dms\n", name, r.Class, symptom, onset, rank, best, r.rows,
+		fmt.Fprintf(&b, "%-28s %-15s %-7s %7s %5s %6.2f %5d %6dms %6dms\n", name, r.Class, symptom, onset, rank, best,
+			r.rows,
 			r.whyTook.Milliseconds(), r.pageTook.Milliseconds())
 		if *details {
 			b.WriteString(r.details())

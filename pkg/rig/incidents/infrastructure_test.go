@@ -68,7 +68,10 @@ func infrastructure() []incident {
 		{
 			name: "node-cordoned", ask: "deployments.apps/web", want: "nodes/NS-1 update", setup: onOwn(1),
 			play: func(s *stage) {
-				s.cause(func() { s.patch("kubectl-cordon", "nodes", s.namespace+"-1", `{spec: {unschedulable: true}}`) })
+				s.cause(func() {
+					s.patch("kubectl-cordon", "nodes", s.namespace+"-1",
+						`{spec: {unschedulable: true}}`)
+				})
 				s.sleep(12e9)
 				s.image(byArgo, "deployments.apps", "web", "registry.example.com/web:1.4.1")
 				s.begins()
@@ -78,7 +81,8 @@ func infrastructure() []incident {
 			name: "disk-pressure", ask: "deployments.apps/web", want: "nodes/NS-1 update", setup: onOwn(1), fresh: true,
 			play: func(s *stage) {
 				s.cause(func() {
-					s.patch(kubeletName, "nodes", s.namespace+"-1", `{status: {conditions: [{type: DiskPressure, status: "True",
+					s.patch(kubeletName, "nodes", s.namespace+"-1",
+						`{status: {conditions: [{type: DiskPressure, status: "True",
   reason: KubeletHasDiskPressure, message: kubelet has disk pressure}]}}`, "status")
 				})
 				s.sleep(2e9)
@@ -86,7 +90,8 @@ func infrastructure() []incident {
 			},
 		},
 		{
-			name: "storage-class-deleted", ask: "deployments.apps/files", want: "storageclasses.storage.k8s.io/NS delete",
+			name: "storage-class-deleted", ask: "deployments.apps/files",
+			want: "storageclasses.storage.k8s.io/NS delete",
 			setup: func(s *stage) {
 				s.create(byApply, "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: NS}\n"+
 					"provisioner: csi.example.com\nvolumeBindingMode: Immediate")

@@ -99,7 +99,8 @@ func (k *kubelet) register(ctx context.Context, name string, more map[string]str
 		corev1.ResourcePods: resource.MustParse("500"), corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
 	now := metav1.Now()
-	condition := func(kind corev1.NodeConditionType, status corev1.ConditionStatus, reason string) corev1.NodeCondition {
+	condition := func(kind corev1.NodeConditionType, status corev1.ConditionStatus,
+		reason string) corev1.NodeCondition {
 		return corev1.NodeCondition{
 			Type: kind, Status: status, Reason: reason, LastHeartbeatTime: now, LastTransitionTime: now,
 			Message: "kubelet reports " + reason,
@@ -117,7 +118,8 @@ func (k *kubelet) register(ctx context.Context, name string, more map[string]str
 			},
 		},
 	}
-	if _, err := k.kube.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{FieldManager: kubeletName}); err != nil {
+	if _, err := k.kube.CoreV1().Nodes().Create(ctx, node,
+		metav1.CreateOptions{FieldManager: kubeletName}); err != nil {
 		return err
 	}
 	renewed := metav1.NowMicro()
@@ -237,7 +239,8 @@ func (k *kubelet) apply(ctx context.Context, pod *corev1.Pod, f *fault) {
 		return
 	}
 	if !running {
-		s.container(ctx, false, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}})
+		s.container(ctx, false,
+			corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}})
 		pause(ctx, 300*time.Millisecond)
 	}
 	if f != nil && f.waiting != "" {
@@ -424,7 +427,8 @@ func (s *podStatus) write(ctx context.Context, change func(*corev1.PodStatus)) {
 			return
 		}
 		change(&pod.Status)
-		if _, err = pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{FieldManager: kubeletName}); !apierrors.IsConflict(err) {
+		if _, err = pods.UpdateStatus(ctx, pod,
+			metav1.UpdateOptions{FieldManager: kubeletName}); !apierrors.IsConflict(err) {
 			return
 		}
 	}

@@ -20,7 +20,8 @@ func people() []incident {
 			},
 		},
 		{
-			name: "deployment-deleted", ask: "services/web", want: "deployments.apps/web delete", setup: web, fresh: true,
+			name: "deployment-deleted", ask: "services/web", want: "deployments.apps/web delete", setup: web,
+			fresh: true,
 			play: func(s *stage) {
 				s.scale(byScale, "web", 3)
 				s.sleep(9e9)
@@ -61,7 +62,8 @@ spec:
 			},
 		},
 		{
-			name: "edited-by-hand", ask: "deployments.apps/web", want: "deployments.apps/web update", setup: web, fresh: true,
+			name: "edited-by-hand", ask: "deployments.apps/web", want: "deployments.apps/web update", setup: web,
+			fresh: true,
 			play: func(s *stage) {
 				s.restart("web")
 				s.sleep(8e9)
@@ -80,7 +82,8 @@ spec:
 			want: "rolebindings.rbac.authorization.k8s.io/operator delete",
 			setup: func(s *stage) {
 				s.create(byHelm, rights)
-				s.create(byHelm, app("operator", "registry.example.com/operator:1", 1, "serviceAccountName: operator", ""))
+				s.create(byHelm, app("operator", "registry.example.com/operator:1", 1, "serviceAccountName: operator",
+					""))
 				s.ready("operator")
 			},
 			play: func(s *stage) {
@@ -92,7 +95,8 @@ spec:
 		{
 			name: "two-writers", ask: "deployments.apps/ledger", want: "deployments.apps/ledger update", fresh: true,
 			setup: func(s *stage) {
-				s.create(byApply, "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: ledger}\nspec: {hard: {pods: \"14\"}}")
+				s.create(byApply,
+					"apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: ledger}\nspec: {hard: {pods: \"14\"}}")
 				s.create(byApply, app("ledger", "registry.example.com/ledger:1", 2, "", ""))
 				s.ready("ledger")
 			},
@@ -156,7 +160,8 @@ func causeless() []incident {
 		{
 			name: "none-memory-leak", class: "rollout", ask: "deployments.apps/cart", fresh: true,
 			setup: func(s *stage) {
-				s.create(byApply, app("cart", "registry.example.com/cart:3.2", 2, "", "resources: {limits: {memory: 512Mi}}"))
+				s.create(byApply, app("cart", "registry.example.com/cart:3.2", 2, "",
+					"resources: {limits: {memory: 512Mi}}"))
 				s.ready("cart")
 			},
 			play: func(s *stage) {
@@ -195,7 +200,8 @@ spec:
 			play: func(s *stage) {
 				s.sleep(5e9)
 				s.patch("pki-operator", "certificates.pki.example.com", "shop",
-					`{status: {conditions: [{type: Ready, status: "False", reason: Expired, message: "Certificate expired"}]}}`)
+					`{status: {conditions: [{type: Ready, status: "False",
+  reason: Expired, message: "Certificate expired"}]}}`)
 				s.begins()
 			},
 		},

@@ -120,7 +120,8 @@ func record(t *testing.T, incidents []incident) {
 				others.create(byApply, definition(kind))
 			}
 			for n := range elsewhere {
-				others.create(byApply, app(fmt.Sprint("svc-", n), fmt.Sprintf("registry.example.com/svc-%d:1", n), 1, "", ""))
+				others.create(byApply, app(fmt.Sprint("svc-", n), fmt.Sprintf("registry.example.com/svc-%d:1", n), 1,
+					"", ""))
 			}
 		})
 	}
@@ -229,7 +230,8 @@ func (s *stage) churn(ctx context.Context, n int) error {
 			case 2:
 				s.scale("horizontal-pod-autoscaler", "cache", 1+round/2%2)
 			default:
-				s.patch("toggle-controller", "configmaps", "feature-toggles", fmt.Sprintf(`{data: {percent: "%d"}}`, round))
+				s.patch("toggle-controller", "configmaps", "feature-toggles", fmt.Sprintf(`{data: {percent: "%d"}}`,
+					round))
 			}
 		}); err != nil && ctx.Err() == nil {
 			return err

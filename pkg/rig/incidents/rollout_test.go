@@ -26,7 +26,8 @@ func rollouts() []incident {
 			},
 		},
 		{
-			name: "image-rolled-back-and-forth", ask: "deployments.apps/web", want: "deployments.apps/web update", fresh: true,
+			name: "image-rolled-back-and-forth", ask: "deployments.apps/web", want: "deployments.apps/web update",
+			fresh: true,
 			setup: func(s *stage) {
 				s.create(byApply, app("web", "registry.example.com/web:1.4.0", 2, "", ""))
 				s.ready("web")
@@ -67,7 +68,8 @@ func rollouts() []incident {
 			play: func(s *stage) {
 				s.failNew(fault{exit: 137, reason: "OOMKilled"}, "cart")
 				s.cause(func() {
-					s.patch(byFlux, deployments, "cart", container(`resources: {limits: {memory: 64Mi}, requests: {memory: 64Mi}}`))
+					s.patch(byFlux, deployments, "cart", container(
+						`resources: {limits: {memory: 64Mi}, requests: {memory: 64Mi}}`))
 				})
 				s.sleep(15e9)
 				s.patch(byEdit, deployments, "cart", `{metadata: {annotations: {oncall: alice}}}`)
@@ -84,18 +86,24 @@ func rollouts() []incident {
 			play: func(s *stage) {
 				s.failNew(fault{unready: true, message: "HTTP probe failed with statuscode: 404"}, "web")
 				s.cause(func() {
-					s.patch(byEdit, deployments, "web", container(`readinessProbe: {httpGet: {path: /readyz, port: 8080}}`))
+					s.patch(byEdit, deployments, "web", container(
+						`readinessProbe: {httpGet: {path: /readyz, port: 8080}}`))
 				})
 			},
 		},
 		{
-			name: "requests-too-large", ask: "deployments.apps/search", want: "deployments.apps/search update", fresh: true,
+			name: "requests-too-large", ask: "deployments.apps/search", want: "deployments.apps/search update",
+			fresh: true,
 			setup: func(s *stage) {
-				s.create(byApply, app("search", "registry.example.com/search:9", 2, "", `resources: {requests: {cpu: 200m}}`))
+				s.create(byApply, app("search", "registry.example.com/search:9", 2, "",
+					`resources: {requests: {cpu: 200m}}`))
 				s.ready("search")
 			},
 			play: func(s *stage) {
-				s.cause(func() { s.patch(byArgo, deployments, "search", container(`resources: {requests: {cpu: "64"}}`)) })
+				s.cause(func() {
+					s.patch(byArgo, deployments, "search", container(
+						`resources: {requests: {cpu: "64"}}`))
+				})
 				s.begins()
 			},
 		},
@@ -107,7 +115,8 @@ func rollouts() []incident {
 			},
 			play: func(s *stage) {
 				s.cause(func() {
-					s.patch(byPatch, deployments, "ml", `{spec: {template: {spec: {nodeSelector: {accelerator: a100}}}}}`)
+					s.patch(byPatch, deployments, "ml",
+						`{spec: {template: {spec: {nodeSelector: {accelerator: a100}}}}}`)
 				})
 				s.begins()
 			},
@@ -124,7 +133,8 @@ func rollouts() []incident {
 				s.failNew(fault{exit: 1, message: "FATAL: migration 41 is not applied"}, "api")
 				s.cause(func() {
 					s.patch(byArgo, deployments, "api", container(
-						`image: "registry.example.com/api:1.2.4", resources: {limits: {memory: 256Mi}}, env: [{name: RETRIES, value: "0"}]`))
+						`image: "registry.example.com/api:1.2.4", resources: {limits: {memory: 256Mi}},
+  env: [{name: RETRIES, value: "0"}]`))
 				})
 				s.sleep(3e9)
 				s.patch(byArgo, "configmaps", "api-flags", `{data: {beta: "on"}}`)
@@ -177,7 +187,8 @@ spec:
 				s.failIf(fault{exit: 2, message: `FATAL: relation "orders" does not exist`}, hasImage(image), "report")
 				s.cause(func() {
 					s.patch(bySet, "cronjobs.batch", "report",
-						`{spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: app, image: "`+image+`"}]}}}}}}`)
+						`{spec: {jobTemplate: {spec: {template:
+  {spec: {containers: [{name: app, image: "`+image+`"}]}}}}}}`)
 				})
 				s.until("the job runs", func() bool { return !s.kubelet.firstFailure(s.namespace).IsZero() })
 			},

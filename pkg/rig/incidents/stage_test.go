@@ -105,8 +105,9 @@ var resources = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"PersistentVolumeClaim": "persistentvolumeclaims", "PersistentVolume": "persistentvolumes",
 	"StorageClass": "storageclasses.storage.k8s.io", "Namespace": "namespaces",
 	"HorizontalPodAutoscaler": "horizontalpodautoscalers.autoscaling",
-	"Role":                    "roles.rbac.authorization.k8s.io", "RoleBinding": "rolebindings.rbac.authorization.k8s.io",
-	"ServiceAccount": "serviceaccounts", "Certificate": "certificates.pki.example.com",
+	"Role":                    "roles.rbac.authorization.k8s.io",
+	"RoleBinding":             "rolebindings.rbac.authorization.k8s.io",
+	"ServiceAccount":          "serviceaccounts", "Certificate": "certificates.pki.example.com",
 	"Issuer":                           "issuers.pki.example.com",
 	"ValidatingAdmissionPolicy":        "validatingadmissionpolicies.admissionregistration.k8s.io",
 	"ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings.admissionregistration.k8s.io",
@@ -158,7 +159,8 @@ func workload(kind, name, image, spec, pod, container string) string {
 		pod = strings.TrimSpace(pod + "\nnodeSelector: {pool: shared}")
 	}
 	return "apiVersion: apps/v1\nkind: " + kind + "\nmetadata:\n  name: " + name + "\n  labels: {app: " + name +
-		"}\nspec:\n" + spec + "  selector: {matchLabels: {app: " + name + "}}\n  template:\n    metadata: {labels: {app: " +
+		"}\nspec:\n" + spec + "  selector: {matchLabels: {app: " + name +
+		"}}\n  template:\n    metadata: {labels: {app: " +
 		name + "}}\n    spec:\n" + indent(6, pod) + "      containers:\n      - name: app\n        image: " + image +
 		"\n" + indent(8, container)
 }
