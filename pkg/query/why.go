@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -137,7 +138,7 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	if answer.Of = graph.Objects[0].Version; answer.Of == nil {
 		return answer, nil
 	}
-	if err := w.addOwners(ctx, &w.graph); err != nil {
+	if err := errors.Join(w.addOwners(ctx, &w.graph), w.addRoles(ctx, &w.graph)); err != nil {
 		return answer, err
 	}
 	if err := w.diagnose(ctx); err != nil || answer.Onset.IsZero() {
@@ -500,6 +501,7 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		}
 		named := history.Filter{Namespace: n.Ref.Scope(), Name: n.Ref.Name}
 		named.Resources = append(named.Resources, n.Ref.GroupResource())
+		named.Verbs = n.verbs
 		if err := add(named, perObject, &n); err != nil {
 			return nil, err
 		}

@@ -21,6 +21,7 @@ import (
 // of the object of the question, too.
 const (
 	ruleOwner    = "owner"
+	ruleRole     = "roleRef"
 	ruleSelector = "selector" // of a Service
 	ruleBackend  = "backend"  // of a route
 )
@@ -52,9 +53,40 @@ func (w *investigation) graphAt(ctx context.Context, at time.Time, depth int) (R
 		return RelationGraph{}, nil
 	}
 	if err == nil {
-		err = w.addOwners(ctx, &graph)
+		err = errors.Join(w.addOwners(ctx, &graph), w.addRoles(ctx, &graph))
 	}
 	return graph, err
+}
+
+// maxBindings bounds the bindings whose roles are read.
+const maxBindings = 10
+
+// addRoles adds the roles that bindings of the graph give to ServiceAccounts of
+// the object. They are one relation further away than other objects, and pods
+// fail without them.
+func (w *investigation) addRoles(ctx context.Context, graph *RelationGraph) error {
+	read := 0
+	for i := range graph.Objects {
+		o := graph.Objects[i]
+		binds := o.Ref.Resource == "rolebindings" || o.Ref.Resource == "clusterrolebindings"
+		if !binds || o.Version == nil || read == maxBindings {
+			continue
+		}
+		read++
+		of, err := w.service.Relations(ctx, Relations{
+			Namespace: o.Ref.Scope(), Type: o.Ref.Resource, Name: o.Ref.Name, Group: o.Ref.Group, At: graph.At,
+		})
+		if err != nil {
+			continue // deleted since, or not readable by its name
+		}
+		for _, r := range of.Relations {
+			if r.Rule == ruleRole && r.From == 0 {
+				graph.Objects = append(graph.Objects, of.Objects[r.To])
+				graph.Relations = append(graph.Relations, Relation{From: i, To: len(graph.Objects) - 1, Rule: ruleRole})
+			}
+		}
+	}
+	return nil
 }
 
 // addOwners adds the owners of the objects that the object of the question
@@ -128,6 +160,7 @@ type neighbour struct {
 
 	distance why.Distance
 	path     []PathStep
+	verbs    []history.Verb // of its changes; empty: all
 }
 
 // neighbours returns the objects near the one with the problem, at the time and
@@ -156,6 +189,7 @@ func (w *investigation) neighbours() []neighbour {
 		all = append(all, neighbour{
 			RelatedObject: RelatedObject{Ref: of, Kind: "Namespace", State: Existed},
 			distance:      why.Direct, path: []PathStep{{"namespace", of, "Namespace"}},
+			verbs: []history.Verb{history.Update},
 		})
 	}
 	return all

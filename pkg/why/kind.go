@@ -198,7 +198,7 @@ type effects map[Kind]float64
 // missing has none.
 var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 	"ImagePull": {
-		Image: 4, PullSecret: 3, Configuration: 0.8, Permission: 1.2, Network: 1.2, NodeState: 1.2,
+		Image: 4, PullSecret: 3, Removal: 2.5, Configuration: 0.8, Permission: 1.2, Network: 1.2, NodeState: 1.2,
 		Scale: 0.3, Labels: 0.2, Probe: 0.2, Memory: 0.2, Requests: 0.2, Restart: 0.5, Command: 0.4,
 	},
 	"CrashLoop": starts, "Exited": starts, "Restarted": starts, "JobFailed": starts, "PodFailed": starts,

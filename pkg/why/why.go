@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -202,7 +203,7 @@ func (r *Ranked) survived(s Symptom) {
 const (
 	strong    = 3   // factor of kinds of changes that are typical of a symptom
 	unrelated = 5   // factor of such a change whose effect needs no relation
-	relief    = 0.5 // factor of a taint or a condition that a node lost
+	relief    = 0.5 // factor of a taint that a node lost
 )
 
 // Likely is the score from which on a candidate is a likely cause. If the
@@ -229,7 +230,9 @@ func (r *Ranked) match(codes []string) {
 	if r.Distance >= Nearby && !r.Named && kind == Admission && best >= strong {
 		r.weigh(unrelated, "acts without a relation")
 	}
-	if kind == NodeState && r.Removes {
+	if kind == NodeState && r.Removes && !slices.ContainsFunc(r.Paths, func(path string) bool {
+		return !strings.HasPrefix(path, "spec.")
+	}) {
 		best = min(best, relief)
 	}
 	switch {
