@@ -506,19 +506,13 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 			return nil, err
 		}
 	}
-	// Changes of other objects shortly before. Deletions are read separately:
-	// many updates must not displace them.
-	w.answer.Searched = w.answer.Onset.Add(-nearbyTime)
-	defer func() { w.answer.Searched = w.answer.Onset.Add(-w.lookback) }()
-	for _, of := range w.surroundings() {
-		for _, verbs := range [][]history.Verb{{history.Delete}, nil} {
-			all := history.Filter{Namespace: of.scope, Verbs: verbs}
-			err := add(all, 2*perObject, &neighbour{distance: of.distance})
-			if err != nil {
-				return nil, err
-			}
+	for _, o := range w.others() {
+		w.answer.Searched = w.answer.Onset.Add(-o.within)
+		if err := add(o.Filter, 2*perObject, &neighbour{distance: o.distance}); err != nil {
+			return nil, err
 		}
 	}
+	w.answer.Searched = w.answer.Onset.Add(-w.lookback)
 	return slices.DeleteFunc(all, func(c why.Candidate) bool { return w.replaced[c.Change.Time] }), nil
 }
 

@@ -195,15 +195,40 @@ func (w *investigation) neighbours() []neighbour {
 	return all
 }
 
-// surrounding is a scope whose changes may be candidates without a relation.
-type surrounding struct {
-	scope    history.NamespaceScope
+// others selects changes of objects without a relation that may be candidates.
+type others struct {
+	history.Filter
+
 	distance why.Distance
+	within   time.Duration // before the onset
 }
 
-// surroundings returns the namespace of the object, and cluster-scoped objects.
-func (w *investigation) surroundings() []surrounding {
-	return []surrounding{{w.answer.Of.Ref.Scope(), why.Nearby}, {history.ClusterScoped, why.Elsewhere}}
+// others returns the changes in the namespace of the object and of
+// cluster-scoped objects. Deletions in the namespace are few, so they are read
+// for a longer time, and separately: many updates must not displace them. So
+// are changes of admission, which concern objects without naming them.
+func (w *investigation) others() []others {
+	own := history.Filter{Namespace: w.answer.Of.Ref.Scope()}
+	global := history.Filter{Namespace: history.ClusterScoped}
+	deleted, globallyDeleted, admission := own, global, global
+	deleted.Verbs = []history.Verb{history.Delete}
+	globallyDeleted.Verbs = deleted.Verbs
+	all := []others{
+		{deleted, why.Nearby, w.lookback}, {own, why.Nearby, nearbyTime},
+		{globallyDeleted, why.Elsewhere, nearbyTime}, {global, why.Elsewhere, nearbyTime},
+	}
+	refused := func(s ObservedSymptom) bool { return s.Code == "AdmissionDenied" || s.Code == "WebhookFailed" }
+	if slices.ContainsFunc(w.answer.Symptoms, refused) {
+		for _, plural := range []string{
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies",
+			"mutatingadmissionpolicybindings", "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
+		} {
+			r := schema.GroupResource{Group: "admissionregistration.k8s.io", Resource: plural}
+			admission.Resources = append(admission.Resources, r)
+		}
+		all = append(all, others{admission, why.Elsewhere, w.lookback})
+	}
+	return all
 }
 
 // maxFormer bounds the deletions before which the relations are read.
@@ -214,12 +239,13 @@ const maxFormer = 5
 // relation later.
 func (w *investigation) readFormer(ctx context.Context) error {
 	times := []time.Time{w.answer.Onset.Add(-1)}
-	for _, of := range w.surroundings() {
-		filter := history.Filter{
-			Namespace: of.scope, Verbs: []history.Verb{history.Delete}, Classes: []history.Class{history.Root},
-			Start: w.answer.Onset.Add(-nearbyTime), End: w.answer.Onset.Add(1), View: w.view,
+	for _, o := range w.others() {
+		if len(o.Verbs) == 0 {
+			continue
 		}
-		scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: maxFormer}
+		o.Classes, o.View = []history.Class{history.Root}, w.view
+		o.Start, o.End = w.answer.Onset.Add(-o.within), w.answer.Onset.Add(1)
+		scan := history.Scan{Filter: o.Filter, Order: history.NewestFirst, Limit: maxFormer}
 		for r, err := range w.service.reader.Scan(ctx, scan) {
 			if err != nil {
 				return err

@@ -101,7 +101,7 @@ var fields = []struct { //nolint:gochecknoglobals // a constant table
 		"spec.nodeName",
 	}},
 	{Permission, []string{"serviceAccount"}},
-	{Restart, []string{"restartedAt"}},
+	{Restart, []string{"spec.template.metadata.annotations"}},
 	{Selection, []string{"spec.selector", "spec.template.metadata.labels"}},
 	{Scale, []string{"spec.replicas", "spec.suspend", "spec.paused"}},
 	{Ports, []string{"spec.ports", "spec.type", "spec.externalName", "spec.clusterIP"}},
@@ -258,8 +258,12 @@ func effect(code string, k Kind) float64 {
 	if factor, known := table[code][k]; known {
 		return factor
 	}
-	if k == Growth {
+	switch k {
+	case Growth:
 		return effect(code, Scale)
+	case Restart: // it only shows what is wrong
+		return 0.4
+	default:
+		return 1
 	}
-	return 1
 }

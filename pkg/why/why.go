@@ -74,6 +74,9 @@ type Ranked struct {
 	Score float64
 	// For and Against are reasons in a few words.
 	For, Against []string
+
+	recent float64 // the factor of the time
+	effect float64 // the factor of the kind of change and symptom
 }
 
 // Likely reports whether the change is likely to be the cause, as far as the
@@ -92,6 +95,7 @@ func Rank(s Symptom, candidates []Candidate) []Ranked {
 		ranked[i] = rank(s, c)
 	}
 	restarts(ranked)
+	triggers(s, ranked)
 	slices.SortStableFunc(ranked, func(a, b Ranked) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), b.Change.Time.Compare(a.Change.Time))
 	})
@@ -167,7 +171,8 @@ func (r *Ranked) time(onset time.Time) {
 		return
 	}
 	before = max(before, 0)
-	r.Score /= 1 + math.Log2(1+before.Minutes())
+	r.recent = 1 / (1 + math.Log2(1+before.Minutes()))
+	r.Score *= r.recent
 	text := fmt.Sprintf("%s before", before.Round(time.Second))
 	if before <= 5*time.Minute {
 		r.For = append(r.For, text)
@@ -235,6 +240,7 @@ func (r *Ranked) match(codes []string) {
 	}) {
 		best = min(best, relief)
 	}
+	r.effect = best
 	switch {
 	case best > 1:
 		r.weigh(best, kind.String()+" can cause "+name)
@@ -275,6 +281,48 @@ func restarts(ranked []Ranked) {
 			!r.Change.Time.After(restart.Change.Time) {
 			r.Score = max(r.Score, restart.Score*1.5)
 			r.For = append(r.For, "read at the restart")
+		}
+	}
+}
+
+const (
+	// triggerTime is how long before the onset a trigger can be.
+	triggerTime = 2 * time.Minute
+	// typical is the least factor of a kind of change that is typical of a
+	// symptom.
+	typical = 1.5
+	// lasting is the least factor of the time of a change that has its effect
+	// with a trigger.
+	lasting = 0.5
+)
+
+// triggers weighs old changes more if a trigger was right before the onset. A
+// trigger is a change of the object that makes new pods, and that rarely causes
+// the symptom. What is related to the object has its effect on new pods, however
+// long ago it changed.
+func triggers(s Symptom, ranked []Ranked) {
+	var trigger *Ranked
+	for i := range ranked {
+		r := &ranked[i]
+		before := s.Onset.Sub(r.Change.Time)
+		if r.Distance != Own || before < -slack || before > triggerTime {
+			continue
+		}
+		if k := kindOf(&r.Candidate); k == Restart || k == Growth || k == Creation || r.effect < 1 {
+			if trigger == nil || r.Change.Time.Before(trigger.Change.Time) {
+				trigger = r
+			}
+		}
+	}
+	if trigger == nil {
+		return
+	}
+	for i := range ranked {
+		r := &ranked[i]
+		related := r.Distance == Direct || r.Distance > Direct && (r.Named || r.Dangling)
+		if related && r.recent > 0 && r.effect >= typical && r.Change.Time.Before(trigger.Change.Time) {
+			r.Score *= (lasting + (1-lasting)*r.recent) / r.recent
+			r.For = append(r.For, "in effect since "+kindOf(&trigger.Candidate).String())
 		}
 	}
 }
