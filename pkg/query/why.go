@@ -221,6 +221,13 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	}
 	begin := episode(own, onsets)
 	onsets = slices.DeleteFunc(onsets, func(r *history.Record) bool { return r.Time.Before(begin) })
+	if begin.IsZero() {
+		before, err := w.failedBefore(ctx)
+		if err != nil {
+			return err
+		}
+		onsets = append(onsets, before...)
+	}
 	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
 	}
@@ -339,6 +346,30 @@ func (w *investigation) onsets(ctx context.Context) ([]*history.Record, error) {
 			found = append(found, r)
 		}
 	}
+	return found, nil
+}
+
+// failedBefore returns the first versions of the object and of what it owns that
+// had a problem when their recording began. They are no onsets: the problem
+// began earlier.
+func (w *investigation) failedBefore(ctx context.Context) (found []*history.Record, err error) {
+	for _, i := range w.graph.family() {
+		o := &w.graph.Objects[i]
+		if o.Version == nil || len(found) == onsetsOfOwned {
+			continue
+		}
+		scan := history.Scan{Filter: exactly(o.Ref), Limit: 1, Bodies: true}
+		scan.View = w.view
+		for r, err := range w.service.reader.Scan(ctx, scan) {
+			if err != nil {
+				return nil, err
+			}
+			if r.Initial && len(symptom.Of(r)) > 0 && !r.Time.Before(w.end.Add(-w.lookback)) {
+				found = append(found, r)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b *history.Record) int { return b.Time.Compare(a.Time) })
 	return found, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/symptom"
@@ -162,6 +164,26 @@ func TestWhy_NewEpisodeAfterHealthyTime(t *testing.T) {
 	w.checkCause(answer, onset, history.Update, "deployments shop/web")
 	if got := answer.Causes[0].Change.Time; !got.Equal(changed) {
 		t.Errorf("got the change at %v first, want that at %v", got, changed)
+	}
+}
+
+// TestWhy_FailsSinceBeforeRecording has an object whose pod had failed when
+// recording began. An unrelated change after that is no cause.
+func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Create, "deployments shop/old", "", fmt.Sprintf(webTemplate, "1", 0))
+	o, _ := w.ref("pods shop/old-a")
+	by, _ := w.ref("deployments shop/old")
+	first := record(o, history.Create, fmt.Sprintf(`{"metadata":{"name":"old-a","namespace":"shop","uid":%q,`+
+		`"ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"old","uid":%q,"controller":true}]},`+
+		`"status":{"phase":"Running","containerStatuses":[{"name":"app","state":%s}]}}`, o.UID, by.UID, waiting))
+	first.Owners, first.Initial, first.Class = []types.UID{by.UID}, true, history.Consequence
+	w.log.put(first)
+	w.now = w.now.Add(time.Minute)
+	w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
+	answer := w.why("deployments shop/old")
+	if got := answer.Onset; got.After(first.Time) || got.IsZero() {
+		t.Errorf("got the onset %v, want %v or earlier", got, first.Time)
 	}
 }
 

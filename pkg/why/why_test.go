@@ -25,6 +25,33 @@ func change(resource string, verb history.Verb, before int, paths ...string) why
 	}
 }
 
+// TestRank_TriggerPutsOldChangeIntoEffect has changes of an hour ago that a
+// restart puts into effect.
+func TestRank_TriggerPutsOldChangeIntoEffect(t *testing.T) {
+	const hour = 3600
+	// All annotations of the template are new at the first restart.
+	restart := change("deployments", history.Update, 1, "spec.template.metadata.annotations")
+	for _, test := range []struct {
+		symptom, resource string
+		verb              history.Verb
+		path              string
+	}{
+		{"CrashLoop", "configmaps", history.Update, "data.a"},
+		{"Quota", "resourcequotas", history.Update, "spec.hard.pods"},
+		{"ContainerConfig", "secrets", history.Update, "data.password"},
+		{"Unschedulable", "nodes", history.Update, "spec.unschedulable"},
+		{"FailedMount", "configmaps", history.Delete, ""},
+	} {
+		old := change(test.resource, test.verb, hour, test.path)
+		old.Distance = why.Direct
+		ranked := why.Rank(why.Symptom{Codes: []string{test.symptom}, Onset: onset}, []why.Candidate{restart, old})
+		if got := ranked[0].Change; got != old.Change || !ranked[0].Likely() {
+			t.Errorf("%s: got first %s with %.2f (second %.2f), want %s", test.symptom, got.Ref.Resource, ranked[0].Score,
+				ranked[1].Score, test.resource)
+		}
+	}
+}
+
 func TestRank_PutsCauseFirst(t *testing.T) {
 	const (
 		image    = "spec.template.spec.containers[name=app].image"

@@ -1,7 +1,7 @@
 package incidents_test
 
 // heldOut are incidents that were recorded after the weights of package why
-// were chosen.
+// were chosen. The last seven are younger than every change of a weight.
 func heldOut() []incident {
 	const deployments = "deployments.apps"
 	web := func(s *stage) {
@@ -204,6 +204,112 @@ spec:
 				s.image(byArgo, deployments, "other", "registry.example.com/other:2")
 				s.sleep(5e9)
 				s.fail(fault{unready: true, message: "connection refused"}, "web")
+			},
+		},
+		{
+			name: "dependency-scaled", class: "people", ask: "deployments.apps/shop",
+			want: "deployments.apps/payments update",
+			setup: func(s *stage) {
+				s.create(byApply, app("payments", "registry.example.com/payments:1", 2, "", ""))
+				s.create(byApply, service("payments"))
+				s.create(byApply, app("shop", "registry.example.com/shop:1", 2, "", ""))
+				s.ready("shop", "payments")
+			},
+			play: func(s *stage) {
+				s.cause(func() { s.scale(byArgo, "payments", 0) })
+				s.sleep(9e9)
+				s.fail(fault{exit: 1, message: "dial tcp: payments:80: connect: connection refused"}, "shop")
+			},
+		},
+		{
+			name: "cronjob-configmap", class: "configuration", ask: "cronjobs.batch/report",
+			want: "configmaps/report delete",
+			setup: func(s *stage) {
+				s.create(byApply, settings("report", "a", "b"))
+				s.create(byApply, `apiVersion: batch/v1
+kind: CronJob
+metadata: {name: report}
+spec:
+  schedule: "* * * * *"
+  jobTemplate:
+    spec:
+      template:
+        metadata: {labels: {app: report}}
+        spec:
+          restartPolicy: Never
+          nodeSelector: {pool: shared}
+          containers: [{name: app, image: "registry.example.com/report:1", envFrom: [{configMapRef: {name: report}}]}]`)
+			},
+			play: func(s *stage) {
+				s.failNew(fault{waiting: "CreateContainerConfigError", message: `configmap "report" not found`},
+					"report")
+				s.cause(func() { s.delete("configmaps", "report") })
+				s.until("the job runs", func() bool { return !s.kubelet.firstFailure(s.namespace).IsZero() })
+			},
+		},
+		{
+			name: "network-policy-deleted", class: "people", ask: "deployments.apps/web", fresh: true,
+			want: "networkpolicies.networking.k8s.io/allow-db delete",
+			setup: func(s *stage) {
+				web(s)
+				s.create(byApply, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: allow-db}\n"+
+					"spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], "+
+					"egress: [{ports: [{port: 5432}]}]}")
+			},
+			play: func(s *stage) {
+				s.cause(func() { s.delete("networkpolicies.networking.k8s.io", "allow-db") })
+				s.sleep(8e9)
+				s.fail(fault{unready: true, message: "HTTP probe failed with statuscode: 503"}, "web")
+			},
+		},
+		{
+			name: "quota-created", class: "configuration", ask: "deployments.apps/web",
+			want:  "resourcequotas/cpu create",
+			setup: web,
+			play: func(s *stage) {
+				s.cause(func() {
+					s.create("platform-controller", "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: cpu}\n"+
+						"spec: {hard: {requests.cpu: \"4\"}}")
+				})
+				s.sleep(14e9)
+				s.image(byFlux, deployments, "web", "registry.example.com/web:1.4.1")
+				s.begins()
+			},
+		},
+		{
+			name: "image-among-scalings", class: "rollout", ask: "deployments.apps/web",
+			want:  "deployments.apps/web update",
+			setup: web, fresh: true,
+			play: func(s *stage) {
+				for n := range 3 {
+					s.scale("horizontal-pod-autoscaler", "web", 3+n%2)
+					s.sleep(4e9)
+				}
+				s.failNew(fault{unready: true, message: "HTTP probe failed with statuscode: 500"}, "web")
+				s.cause(func() { s.image(byArgo, deployments, "web", "registry.example.com/web:2.0.0") })
+				for n := range 3 {
+					s.sleep(3e9)
+					s.scale("horizontal-pod-autoscaler", "web", 3+n%2)
+				}
+			},
+		},
+		{
+			name: "service-account-changed", class: "people", ask: "deployments.apps/operator",
+			want: "deployments.apps/operator update", setup: operator,
+			play: func(s *stage) {
+				s.failNew(fault{exit: 1, message: "configmaps is forbidden"}, "operator")
+				s.cause(func() {
+					s.patch(byEdit, deployments, "operator",
+						`{spec: {template: {spec: {serviceAccountName: default}}}}`)
+				})
+			},
+		},
+		{
+			name: "none-unknown-host", class: "infrastructure", ask: "deployments.apps/web", setup: web, fresh: true,
+			play: func(s *stage) {
+				s.create(byHelm, app("mailer", "registry.example.com/mailer:1", 1, "", ""))
+				s.sleep(10e9)
+				s.fail(fault{exit: 1, message: "dial tcp: lookup redis.example.org: no such host"}, "web")
 			},
 		},
 	}
