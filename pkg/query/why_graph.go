@@ -43,7 +43,17 @@ const (
 
 // graphAt returns the relations of the object at a time, with the owners of
 // what it selects. The graph is empty if the object did not exist.
-func (w *investigation) graphAt(ctx context.Context, at time.Time, depth int) (RelationGraph, error) {
+func (w *investigation) graphAt(ctx context.Context, at time.Time) (RelationGraph, error) {
+	graph, err := w.relationsAt(ctx, at, 2)
+	if err == nil && len(graph.Objects) > 0 {
+		err = errors.Join(w.addOwners(ctx, &graph), w.addRoles(ctx, &graph))
+	}
+	return graph, err
+}
+
+// relationsAt returns the relations of the object at a time. The graph is empty
+// if the object did not exist.
+func (w *investigation) relationsAt(ctx context.Context, at time.Time, depth int) (RelationGraph, error) {
 	q := w.query
 	graph, err := w.service.Relations(ctx, Relations{
 		Namespace: q.Namespace, Type: q.Type, Name: q.Name, Group: q.Group, At: at, Depth: depth,
@@ -51,9 +61,6 @@ func (w *investigation) graphAt(ctx context.Context, at time.Time, depth int) (R
 	var early *TimeError
 	if errors.As(err, &early) || history.CodeOf(err) == history.NotFound {
 		return RelationGraph{}, nil
-	}
-	if err == nil {
-		err = errors.Join(w.addOwners(ctx, &graph), w.addRoles(ctx, &graph))
 	}
 	return graph, err
 }
@@ -231,13 +238,20 @@ func (w *investigation) others() []others {
 	return all
 }
 
-// maxFormer bounds the deletions before which the relations are read.
-const maxFormer = 5
+const (
+	// maxFormer bounds the deletions in a scope before which the relations are
+	// read.
+	maxFormer = 5
+	// formerTime bounds the time that this takes. Relations in a namespace with
+	// thousands of pods take seconds.
+	formerTime = 2 * time.Second
+)
 
 // readFormer reads the relations right before the onset, and right before the
 // newest deletions. An object that was deleted before the onset may have no
 // relation later.
 func (w *investigation) readFormer(ctx context.Context) error {
+	start := time.Now()
 	times := []time.Time{w.answer.Onset.Add(-1)}
 	for _, o := range w.others() {
 		if len(o.Verbs) == 0 {
@@ -254,7 +268,10 @@ func (w *investigation) readFormer(ctx context.Context) error {
 		}
 	}
 	for _, at := range times {
-		graph, err := w.graphAt(ctx, at, 2)
+		if len(w.former) > 0 && time.Since(start) > formerTime {
+			break
+		}
+		graph, err := w.graphAt(ctx, at)
 		if err != nil {
 			return err
 		}
@@ -358,7 +375,7 @@ func (w *investigation) dangling(ctx context.Context) error {
 	if found.Code == "" {
 		return nil
 	}
-	since, healthy, err := w.danglingSince(ctx, target)
+	since, healthy, err := w.danglingSince(ctx, at, target)
 	if err != nil {
 		return err
 	}
@@ -394,12 +411,12 @@ func (g *RelationGraph) danglingOf() (found symptom.Symptom, of int, target sche
 	return found, of, target
 }
 
-// danglingSince returns since when a relation of the object leads nowhere. That
-// is the time of a change of the object or of an object that it may have led
-// to. healthy is a time right before it, or zero if the relation never led
-// anywhere.
+// danglingSince returns since when a relation of the object, or of the backend
+// at a position of the graph, leads nowhere. That is the time of a change of the
+// object or of an object that it may have led to. healthy is a time right before
+// it, or zero if the relation never led anywhere.
 func (w *investigation) danglingSince(
-	ctx context.Context, target schema.GroupResource,
+	ctx context.Context, of int, target schema.GroupResource,
 ) (since, healthy time.Time, err error) {
 	begin := w.end.Add(-w.lookback)
 	var moments []time.Time
@@ -425,8 +442,12 @@ func (w *investigation) danglingSince(
 		return since, healthy, err
 	}
 	slices.SortFunc(moments, func(a, b time.Time) int { return b.Compare(a) })
+	depth := 1
+	if of != 0 {
+		depth = 2 // over a backend
+	}
 	led := func(n int) bool {
-		graph, failed := w.graphAt(ctx, moments[n].Add(-1), 2)
+		graph, failed := w.relationsAt(ctx, moments[n].Add(-1), depth)
 		err = errors.Join(err, failed)
 		if len(graph.Objects) == 0 {
 			return false
