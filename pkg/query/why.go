@@ -349,9 +349,9 @@ func (w *investigation) onsets(ctx context.Context) ([]*history.Record, error) {
 	return found, nil
 }
 
-// failedBefore returns the first versions of the object and of what it owns that
-// had a problem when their recording began. They are no onsets: the problem
-// began earlier.
+// failedBefore returns the first versions of the object and of what it owns, if
+// they had a problem when their recording began. The problem began earlier, so
+// the log has no onset of it.
 func (w *investigation) failedBefore(ctx context.Context) (found []*history.Record, err error) {
 	for _, i := range w.graph.family() {
 		o := &w.graph.Objects[i]

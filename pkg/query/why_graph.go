@@ -412,9 +412,9 @@ func (g *RelationGraph) danglingOf() (found symptom.Symptom, of int, target sche
 }
 
 // danglingSince returns since when a relation of the object, or of the backend
-// at a position of the graph, leads nowhere. That is the time of a change of the
-// object or of an object that it may have led to. healthy is a time right before
-// it, or zero if the relation never led anywhere.
+// at a position of the graph, leads nowhere. That is the time of a change of
+// the object or of an object that it may have led to. healthy is a time right
+// before it, or zero if the relation never led anywhere.
 func (w *investigation) danglingSince(
 	ctx context.Context, of int, target schema.GroupResource,
 ) (since, healthy time.Time, err error) {

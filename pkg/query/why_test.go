@@ -168,7 +168,7 @@ func TestWhy_NewEpisodeAfterHealthyTime(t *testing.T) {
 }
 
 // TestWhy_FailsSinceBeforeRecording has an object whose pod had failed when
-// recording began. An unrelated change after that is no cause.
+// recording began. An unrelated change after that did not cause it.
 func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
 	w := whyWorld(t)
 	w.put(history.Create, "deployments shop/old", "", fmt.Sprintf(webTemplate, "1", 0))

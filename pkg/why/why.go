@@ -213,7 +213,8 @@ const (
 
 // Likely is the score from which on a candidate is a likely cause. If the
 // record does not contain the cause, no candidate should have it: changes
-// without a relation, and changes after which the object was healthy, have less.
+// without a relation have less, and so do changes after which the object was
+// healthy.
 const Likely = 0.3
 
 // match weighs whether a change of these fields can cause such a symptom.
@@ -298,8 +299,7 @@ const (
 
 // triggers weighs old changes more if a trigger was right before the onset. A
 // trigger is a change of the object that makes new pods, and that rarely causes
-// the symptom. What is related to the object has its effect on new pods, however
-// long ago it changed.
+// the symptom. New pods take what changed since the old ones were made.
 func triggers(s Symptom, ranked []Ranked) {
 	var trigger *Ranked
 	for i := range ranked {

@@ -46,8 +46,8 @@ func TestRank_TriggerPutsOldChangeIntoEffect(t *testing.T) {
 		old.Distance = why.Direct
 		ranked := why.Rank(why.Symptom{Codes: []string{test.symptom}, Onset: onset}, []why.Candidate{restart, old})
 		if got := ranked[0].Change; got != old.Change || !ranked[0].Likely() {
-			t.Errorf("%s: got first %s with %.2f (second %.2f), want %s", test.symptom, got.Ref.Resource, ranked[0].Score,
-				ranked[1].Score, test.resource)
+			t.Errorf("%s: got first %s with %.2f (second %.2f), want %s",
+				test.symptom, got.Ref.Resource, ranked[0].Score, ranked[1].Score, test.resource)
 		}
 	}
 }
