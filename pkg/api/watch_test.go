@@ -509,6 +509,7 @@ func TestWatch_StoppingEndsStream(t *testing.T) {
 
 // The client reads nothing. Its stream is cut off, and others continue.
 func TestWatch_CutsOffSlowReader(t *testing.T) {
+	t.Parallel() // reading the rest with a small buffer takes seconds of waiting
 	var log logBuffer
 	registry := prometheus.NewRegistry()
 	s := newServer(t, api.Options{Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil))})

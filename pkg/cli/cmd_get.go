@@ -149,6 +149,10 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
+		if o.folds() && len(subjects) == 0 && !o.selects() && len(found.events) > 0 {
+			o.noteConsequences(s, found)
+			return nil
+		}
 		p := o.printer(&o.env, o.allNamespaces, o.showNoise)
 		if shown, err = o.show(s, subjects, found, p); err != nil {
 			return err

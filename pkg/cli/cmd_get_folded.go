@@ -17,8 +17,8 @@ import (
 // columns of single versions, are not.
 func (o *getOptions) folds() bool { return o.format == "" && !o.flat && !o.showNoise }
 
-// runFolded writes folded rows, and returns how many. If the rows have no root
-// change but versions match, it writes nothing and reports false.
+// runFolded writes folded rows, and returns how many. If there are none, or
+// only problems of the given types, it writes nothing and reports false.
 func (o *getOptions) runFolded(
 	ctx context.Context, s *session, subjects []subject, queries []client.EventsQuery,
 ) (folded bool, shown int, err error) {
@@ -33,13 +33,24 @@ func (o *getOptions) runFolded(
 	case err != nil:
 		return false, 0, err
 	}
-	if !slices.ContainsFunc(found.rows, func(r v1.Row) bool { return len(r.Changes) > 0 }) {
+	changed := slices.ContainsFunc(found.rows, func(r v1.Row) bool { return len(r.Changes) > 0 })
+	if len(found.rows) == 0 || len(subjects) > 0 && !changed {
 		return false, 0, nil
 	}
 	if err := o.showRows(s, found); err != nil {
 		return false, 0, err
 	}
 	return true, len(found.rows), o.reportMissing(ctx, s, subjects, &found.result, false)
+}
+
+// noteConsequences writes notes instead of a page whose versions all follow
+// from earlier changes.
+func (o *getOptions) noteConsequences(s *session, found *result) {
+	found.coverage.note(&o.queryOptions, false)
+	o.env.note(found.ignored.note())
+	o.env.note(gapsNote(len(found.gaps), true, ""))
+	o.env.note(fmt.Sprintf("No changes found%s, only %s that follow from earlier ones: %s get --flat shows them.",
+		in(s.namespace), plural(len(found.events), "version"), o.env.Name))
 }
 
 // foldedResult is the merged result of several folded queries. It has no

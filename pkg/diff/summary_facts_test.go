@@ -275,7 +275,8 @@ func TestSummary_SaysTheFact(t *testing.T) {
 			"trouble and its conditions",
 			`{"status":{"conditions":[{"type":"Ready","status":"True"}],"containerStatuses":[{"name":"app",` +
 				`"restartCount":0,"state":{"running":{}}}]}}`,
-			`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"x"}],"containerStatuses":[{"name":"app",` +
+			`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"x"}],` +
+				`"containerStatuses":[{"name":"app",` +
 				`"restartCount":1,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}}`,
 			"app waiting CrashLoopBackOff, restarts 0 → 1 (+2 more)",
 		},

@@ -100,7 +100,11 @@ func (w *foldedWorld) cause(n int) *history.Record {
 // with the definition: each root change is in one row of one page, and each
 // consequence belongs to the newest root change of its chain of owners.
 func TestFolded_CountsEachVersionOnce(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 7))
 		w := newFoldedWorld(t, random, 150)
 		s := w.log.service(query.Options{})

@@ -45,7 +45,10 @@ func TestTimeline_EachReceivesThePage(t *testing.T) {
 	fillLarge(l)
 	s := l.service(query.Options{})
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
-		for _, limit := range []int{1, 127, 128, 129, 599, 600, 1000} {
+		for i, limit := range []int{1, 127, 128, 129, 599, 600, 1000} {
+			if testing.Short() && (i+int(order))%2 == 0 {
+				continue
+			}
 			q := query.Timeline{Order: order, Limit: limit}
 			want, err := s.Timeline(t.Context(), q)
 			if err != nil || len(want.Versions) != min(limit, 600) || want.More != (limit < 600) || want.Total != 600 {

@@ -207,12 +207,16 @@ func (r *replay) callers() map[string]struct {
 // TestState_MatchesReplay compares states and differences at random times with
 // those that follow from all records.
 func TestState_MatchesReplay(t *testing.T) {
+	queries := 60
+	if testing.Short() {
+		queries = 20
+	}
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := newReplay(t, seed)
 			for name, caller := range r.callers() {
-				for range 60 {
+				for range queries {
 					q := r.objects()
 					r.checkState(name, caller.service, caller.view, q)
 					r.checkCompare(name, caller.service, caller.view, q)

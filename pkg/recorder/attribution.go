@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -191,19 +192,24 @@ func (a attribution) proves(e *managedEntry) bool {
 		a.comparison.Wrote(e.fieldsV1, a.othersFields(e))
 }
 
-// othersFields returns the fieldsV1 of all other entries. Entries of another
+// othersFields yields the fieldsV1 of all other entries. Entries of another
 // API version may use other paths, so they count as owning any field.
-func (a attribution) othersFields(than *managedEntry) (fieldsV1 [][]byte) {
-	for i := range a.entries {
-		switch e := &a.entries[i]; {
-		case e.isTrace, e.hash == than.hash:
-		case e.apiVersion != "" && e.apiVersion != a.apiVersion:
-			fieldsV1 = append(fieldsV1, summary.AnyFields())
-		default:
-			fieldsV1 = append(fieldsV1, e.fieldsV1)
+func (a attribution) othersFields(than *managedEntry) iter.Seq[[]byte] {
+	return func(yield func(fieldsV1 []byte) bool) {
+		for i := range a.entries {
+			e := &a.entries[i]
+			if e.isTrace || e.hash == than.hash {
+				continue
+			}
+			fieldsV1 := e.fieldsV1
+			if e.apiVersion != "" && e.apiVersion != a.apiVersion {
+				fieldsV1 = summary.AnyFields()
+			}
+			if !yield(fieldsV1) {
+				return
+			}
 		}
 	}
-	return fieldsV1
 }
 
 // creators returns the manager of an object's first version. If earlier

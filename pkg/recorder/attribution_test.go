@@ -32,9 +32,12 @@ var (
 // between nothing and more than a second.
 func lives(t *testing.T, seed uint64) (objects [][]written) {
 	t.Helper()
-	rv := 10
+	rv, n := 10, *whoObjects
+	if testing.Short() {
+		n = min(n, 5)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		for i := range *whoObjects {
+		for i := range n {
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
 			s := newFieldServer(t, r, fmt.Sprintf("g%d", i), rv)
 			for range 60 {

@@ -29,9 +29,12 @@ type dump struct {
 
 func dumped(tb testing.TB, dir string) dump {
 	tb.Helper()
-	db := raw(tb, dir)
+	db, err := badger.Open(rawOptions(dir).WithReadOnly(true)) // without a memtable
+	if err != nil {
+		tb.Fatal(err)
+	}
 	d := dump{values: map[string][]byte{}, expires: map[string]uint64{}}
-	err := db.View(func(txn *badger.Txn) error {
+	err = db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.DefaultIteratorOptions)
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
@@ -204,11 +207,19 @@ func dropDay(tb testing.TB, dir string, day time.Time) {
 	}
 }
 
+// rawMemtable is the size of the memtable of a raw database, in bytes. Badger
+// clears twice as much memory when it opens a database, 128 MB by default.
+const rawMemtable = 8 << 20
+
+func rawOptions(dir string) badger.Options {
+	return badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).WithNumLevelZeroTables(14).
+		WithMemTableSize(rawMemtable).WithBlockCacheSize(16 << 20)
+}
+
 // raw opens the Badger database of a closed log.
 func raw(tb testing.TB, dir string) *badger.DB {
 	tb.Helper()
-	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).
-		WithNumLevelZeroTables(14))
+	db, err := badger.Open(rawOptions(dir))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -252,8 +252,11 @@ func TestAppend_ContinuesHeadsThatItEvicts(t *testing.T) {
 // TestAppend_OnDamageOfAnyBlock flips a bit of a block while the log is open,
 // and appends a batch that continues all objects and resources.
 func TestAppend_OnDamageOfAnyBlock(t *testing.T) {
-	p, rng := recorded(t, 1500), chance(t)
-	for range form(2, *kills) {
+	p, rng, rounds := recorded(t, 1500), chance(t), form(2, *kills)
+	if testing.Short() {
+		rounds = 1
+	}
+	for range rounds {
 		for _, keyspace := range []string{"d", "h", "i", ""} { // small ones, and any
 			p, s := p.openCopy(t)
 			warm := rng.IntN(2) == 0

@@ -145,6 +145,9 @@ func TestState_ListedPagesAreComplete(t *testing.T) {
 	for round := range 2 {
 		times := []time.Time{f.times[2], f.times[len(f.times)-2], f.clock.t}
 		first := f.state(history.StateScan{At: times[0]}, func() {})
+		if testing.Short() {
+			times = times[round : round+2]
+		}
 		for _, at := range times {
 			all := f.state(history.StateScan{At: at}, func() {})
 			for what, filter := range map[string]history.Filter{
@@ -161,7 +164,7 @@ func TestState_ListedPagesAreComplete(t *testing.T) {
 						round, at, what, len(got), len(want))
 				}
 				want = differing(first, all, filter)
-				got = f.differences(history.CompareScan{Filter: filter, From: times[0], To: at, Limit: 200})
+				got = f.differences(history.CompareScan{Filter: filter, From: f.times[2], To: at, Limit: 200})
 				if !slices.Equal(got, want) {
 					t.Errorf("round %d, differences until %s of objects: %s: got %d, want %d",
 						round, at, what, len(got), len(want))

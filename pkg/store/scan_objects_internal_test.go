@@ -211,7 +211,11 @@ func ordered(f func(history.ObjectRef) string, states ...map[history.ObjectRef]*
 // in pages for random callers, while the log grows. They must be what the
 // filter leaves of the versions that were appended.
 func TestObjects_RestrictedPagesAreThoseOfTheWholeLog(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newTown(t, seed)
 			for range 40 {

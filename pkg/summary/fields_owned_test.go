@@ -74,6 +74,6 @@ func FuzzOwned(f *testing.F) {
 		c := summary.Compare([]byte(`{"spec":{"c":[{"name":"app","image":1}],"d":[1]}}`),
 			[]byte(`{"spec":{"c":[{"name":"app","image":2}],"d":[2]}}`))
 		c.Owned([]byte(fields), true)
-		c.Wrote([]byte(fields), [][]byte{[]byte(fields)})
+		c.Wrote([]byte(fields), slices.Values([][]byte{[]byte(fields)}))
 	})
 }

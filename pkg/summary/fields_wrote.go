@@ -3,6 +3,7 @@ package summary
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
@@ -26,7 +27,10 @@ import (
 // Paths are resolved in both versions by the names and keys of fieldsV1, and
 // not by the list alignment of [diff.Objects]. If the two versions have
 // different apiVersions, nothing is proven.
-func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
+//
+// others is iterated only if the entry may own an atomic list that changed. So
+// an object with thousands of entries costs little.
+func (c *Comparison) Wrote(entry []byte, others iter.Seq[[]byte]) bool {
 	if _, converted := c.Old["apiVersion"]; converted {
 		return false
 	}
@@ -34,7 +38,12 @@ func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	var p proof
 	proven := p.of(&scan, nil, side{c.Old, true}, c.New)
 	return scan.End() == nil && (proven || slices.ContainsFunc(p.lists, func(at path) bool {
-		return !slices.ContainsFunc(others, at.ownsInside)
+		for fieldsV1 := range others {
+			if at.ownsInside(fieldsV1) {
+				return false
+			}
+		}
+		return true
 	}))
 }
 

@@ -1,6 +1,7 @@
 package summary_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/watchhistory/watchhistory/pkg/summary"
@@ -59,7 +60,8 @@ func TestWrote(t *testing.T) {
 		{"no JSON", `{"f:metadata":{"f:labels":{"f:a":{}}}`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := summary.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields), [][]byte{[]byte(others)})
+			c := summary.Compare([]byte(before), []byte(now))
+			got := c.Wrote([]byte(tt.fields), slices.Values([][]byte{[]byte(others)}))
 			if got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
@@ -79,7 +81,7 @@ func TestWrote_OthersMayOwnListItems(t *testing.T) {
 		{[][]byte{summary.AnyFields()}, false},
 		{[][]byte{[]byte(`{"f:l":{"v:2":{}}}`)}, false},
 	} {
-		if got := c.Wrote([]byte(`{"f:l":{}}`), tt.others); got != tt.want {
+		if got := c.Wrote([]byte(`{"f:l":{}}`), slices.Values(tt.others)); got != tt.want {
 			t.Errorf("others %q: got %t, want %t", tt.others, got, tt.want)
 		}
 	}
@@ -87,7 +89,7 @@ func TestWrote_OthersMayOwnListItems(t *testing.T) {
 
 func TestWrote_OtherAPIVersionProvesNothing(t *testing.T) {
 	c := summary.Compare([]byte(`{"apiVersion":"v1beta1","a":1}`), []byte(`{"apiVersion":"v1","a":2}`))
-	if c.Wrote([]byte(`{"f:a":{}}`), nil) {
+	if c.Wrote([]byte(`{"f:a":{}}`), slices.Values[[][]byte](nil)) {
 		t.Error("got true, want false")
 	}
 }

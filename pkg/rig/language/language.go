@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -215,10 +216,13 @@ func CheckMarkdown(path string, src []byte) []Finding {
 // checkPhrases finds phrases in a text, also across the ends of lines. Code in
 // backquotes and quoted words are not checked.
 func checkPhrases(path string, first int, text string) (found []Finding) {
-	text = blank(text, regexp.MustCompile("`[^`]*`|\"[^\"\n]*\""))
-	for _, p := range Phrases() {
-		pattern := regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(p.Pattern, " ", `\s+`) + `)\b`)
-		for _, at := range pattern.FindAllStringIndex(text, -1) {
+	text = blank(text, quoted())
+	anyPhrase, patterns := phrasePatterns()
+	if !anyPhrase.MatchString(text) {
+		return nil
+	}
+	for i, p := range Phrases() {
+		for _, at := range patterns[i].FindAllStringIndex(text, -1) {
 			before := strings.TrimRight(text[:at[0]], " \t\n")
 			if p.FineAfter != "" && strings.HasSuffix(strings.ToLower(before), p.FineAfter) {
 				continue
@@ -230,6 +234,27 @@ func checkPhrases(path string, first int, text string) (found []Finding) {
 	}
 	return found
 }
+
+// quoted returns the pattern of code in backquotes and of quoted words.
+var quoted = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once
+	return regexp.MustCompile("`[^`]*`|\"[^\"\n]*\"")
+})
+
+// phrasePatterns returns the pattern of each phrase, and one that matches any
+// of them. Most texts have no phrase, and one search shows it.
+//
+//nolint:gochecknoglobals // compiled once
+var phrasePatterns = sync.OnceValues(func() (anyPhrase *regexp.Regexp, patterns []*regexp.Regexp) {
+	words := func(pattern string) *regexp.Regexp {
+		return regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(pattern, " ", `\s+`) + `)\b`)
+	}
+	var all []string
+	for _, p := range Phrases() {
+		patterns = append(patterns, words(p.Pattern))
+		all = append(all, p.Pattern)
+	}
+	return words(strings.Join(all, "|")), patterns
+})
 
 // blank replaces matches by spaces and keeps line breaks, so that the numbers
 // of lines stay right.
@@ -246,8 +271,13 @@ func blank(text string, pattern *regexp.Regexp) string {
 
 // isDirective reports whether a comment is for tools: //go:build, //nolint:x.
 func isDirective(line string) bool {
-	return regexp.MustCompile(`^//([a-z0-9]+:[a-z0-9]|nolint|line |export )`).MatchString(line)
+	return strings.HasPrefix(line, "//") && directive().MatchString(line)
 }
+
+// directive returns the pattern of comments that are for tools.
+var directive = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once
+	return regexp.MustCompile(`^//([a-z0-9]+:[a-z0-9]|nolint|line |export )`)
+})
 
 // isVerbatim reports whether a comment's line belongs to an indented block,
 // which godoc shows as it is, or is an object in the output of an example.

@@ -26,9 +26,15 @@ type Feed struct {
 // NewFeed returns a feed for the log. now is the recorder's clock. The caller
 // must close the feed.
 func NewFeed(ctx context.Context, log recorder.Log, now func() time.Time) *Feed {
+	return newFeed(ctx, log, recorder.Options{Now: now})
+}
+
+// newFeed returns a feed with options of the recorder. Logger is set.
+func newFeed(ctx context.Context, log recorder.Log, o recorder.Options) *Feed {
 	ctx, stop := context.WithCancel(ctx)
+	o.Logger = slog.New(slog.DiscardHandler)
 	f := &Feed{
-		recorder: recorder.New(log, recorder.Options{Logger: slog.New(slog.DiscardHandler), Now: now}),
+		recorder: recorder.New(log, o),
 		streams:  map[schema.GroupResource]*recorder.Stream{}, stop: stop, ended: make(chan error, 1),
 	}
 	go func() { f.ended <- f.recorder.Run(ctx) }()

@@ -51,9 +51,13 @@ func Batches(tb testing.TB, events iter.Seq[WatchEvent]) iter.Seq[*history.Batch
 	}
 }
 
+// batchRecords is the size of the recorder's largest batch. Its queue is not
+// larger, because a caller that stops early has no use for what is in it.
+const batchRecords = 512
+
 // feed records the watch events until they or ctx end.
 func feed(ctx context.Context, log recorder.Log, events iter.Seq[WatchEvent]) (err error) {
-	f := NewFeed(ctx, log, time.Now)
+	f := newFeed(ctx, log, recorder.Options{Now: time.Now, BatchRecords: batchRecords, QueueRecords: batchRecords})
 	defer func() {
 		if closeErr := f.Close(); err == nil {
 			err = closeErr

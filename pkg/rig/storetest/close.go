@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,8 +48,12 @@ func (s *subject) unchanged(before logContents) {
 // the log without holes. Closing the log ends the readers with an error.
 func readersSeePrefix(s *subject) {
 	s.put(version("web", "0", history.Create))
+	batches := 300
+	if testing.Short() {
+		batches = 100
+	}
 	s.concurrently(3, func(int) bool { return s.readOnce() }, func() {
-		for i := range 300 {
+		for i := range batches {
 			s.put(version("web", fmt.Sprint(i), history.Update), version("web", fmt.Sprint(i), history.Update))
 		}
 		if err := s.Close(); err != nil {

@@ -150,13 +150,14 @@ func (d *demo) ask(ctx context.Context) error {
 		return err
 	}
 	for _, question := range []string{
-		"get deployments,replicasets,pods -n shop --since 10m",
+		"-n shop --since 10m",
+		"why deployment/web -n shop",
 		"history deployment/web -n shop",
 		"history deployment/web -n shop --diff --revision " + strconv.FormatUint(breaking, 10),
 		"related deployment/web -n shop --since 10m",
 		// Everyone sees what the cluster lets them see live.
-		"get deployments,configmaps -A --since 10m --as jane",
-		"get deployments,configmaps -A --since 10m --as sam",
+		"-A --since 10m --as jane",
+		"-A --since 10m --as sam",
 	} {
 		if err := d.show(ctx, append([]string{"watchhistory"}, strings.Fields(question)...)); err != nil {
 			return err
