@@ -562,8 +562,7 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 	summarizer := newSummarizer(w.service.reader)
 	similar := map[string]*habit{}
 	var found []why.Candidate
-	for i := len(records) - 1; i >= 0; i-- { // oldest first
-		r := records[i]
+	for _, r := range slices.Backward(records) { // oldest first
 		before, err := summarizer.previous(ctx, r)
 		if err != nil {
 			return nil, err
@@ -672,8 +671,8 @@ func deletionOf(found []why.Candidate, created *history.Record) int {
 	if created.Verb != history.Create {
 		return -1
 	}
-	for i := len(found) - 1; i >= 0; i-- {
-		if last := found[i].Change; nameOf(last.Ref) == nameOf(created.Ref) {
+	for i, c := range slices.Backward(found) {
+		if last := c.Change; nameOf(last.Ref) == nameOf(created.Ref) {
 			if last.Verb == history.Delete && created.Time.Sub(last.Time) < recreationTime {
 				return i
 			}

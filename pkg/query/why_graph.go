@@ -83,8 +83,12 @@ func (w *investigation) addRoles(ctx context.Context, graph *RelationGraph) erro
 		of, err := w.service.Relations(ctx, Relations{
 			Namespace: o.Ref.Scope(), Type: o.Ref.Resource, Name: o.Ref.Name, Group: o.Ref.Group, At: graph.At,
 		})
-		if err != nil {
-			continue // deleted since, or not readable by its name
+		var early *TimeError
+		switch {
+		case errors.As(err, &early) || history.CodeOf(err) == history.NotFound:
+			continue // it did not exist
+		case err != nil:
+			return err
 		}
 		for _, r := range of.Relations {
 			if r.Rule == ruleRole && r.From == 0 {
@@ -221,8 +225,10 @@ func (w *investigation) others() []others {
 	deleted.Verbs = []history.Verb{history.Delete}
 	globallyDeleted.Verbs = deleted.Verbs
 	all := []others{
-		{deleted, why.Nearby, w.lookback}, {own, why.Nearby, nearbyTime},
-		{globallyDeleted, why.Elsewhere, nearbyTime}, {global, why.Elsewhere, nearbyTime},
+		{deleted, why.Nearby, w.lookback},
+		{own, why.Nearby, nearbyTime},
+		{globallyDeleted, why.Elsewhere, nearbyTime},
+		{global, why.Elsewhere, nearbyTime},
 	}
 	refused := func(s ObservedSymptom) bool { return s.Code == "AdmissionDenied" || s.Code == "WebhookFailed" }
 	if slices.ContainsFunc(w.answer.Symptoms, refused) {
@@ -432,12 +438,16 @@ func (w *investigation) danglingSince(
 		return nil
 	}
 	scope := w.answer.Of.Ref.Scope()
-	targets := history.Filter{Namespace: scope, Resources: []schema.GroupResource{target},
-		Verbs: []history.Verb{history.Delete}}
-	changes := history.Filter{Namespace: scope, Classes: []history.Class{history.Root},
+	targets := history.Filter{
+		Namespace: scope, Resources: []schema.GroupResource{target},
+		Verbs: []history.Verb{history.Delete},
+	}
+	changes := history.Filter{
+		Namespace: scope, Classes: []history.Class{history.Root},
 		Resources: []schema.GroupResource{
 			w.answer.Of.Ref.GroupResource(), target, {Resource: "services"},
-		}}
+		},
+	}
 	if err = errors.Join(add(targets), add(changes)); err != nil {
 		return since, healthy, err
 	}

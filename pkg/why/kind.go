@@ -231,8 +231,10 @@ var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 		Mounts: 1.8, Labels: 0.3, Scale: 0.8,
 	},
 	"Evicted": {NodeState: 4, Memory: 1.5, Requests: 1.5, Placement: 1.5, Image: 0.6, Labels: 0.2},
-	"Quota": {Limits: 4, Requests: 2, Growth: 2.5, Scale: 0.3, Memory: 1.5, Image: 0.3, Configuration: 0.3,
-		Labels: 0.2},
+	"Quota": {
+		Limits: 4, Requests: 2, Growth: 2.5, Scale: 0.3, Memory: 1.5, Image: 0.3, Configuration: 0.3,
+		Labels: 0.2,
+	},
 	"LimitRange":      {Limits: 4, Requests: 3, Memory: 2.5, Image: 0.3, Scale: 0.5, Labels: 0.2},
 	"AdmissionDenied": {Admission: 4, Labels: 1.5, Command: 1.5, Image: 1.2, Scale: 0.6, Configuration: 0.4},
 	"WebhookFailed":   {Admission: 4, Removal: 2.5, Ports: 2, Configuration: 1.2, Network: 1.5, Image: 0.5},

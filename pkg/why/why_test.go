@@ -8,7 +8,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/why"
 )
 
-var onset = time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
+var onset = time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
 
 // change returns a candidate that happened some seconds before the onset.
 func change(resource string, verb history.Verb, before int, paths ...string) why.Candidate {
@@ -82,18 +82,21 @@ func TestRank_PutsCauseFirst(t *testing.T) {
 			change("deployments", history.Update, 300, image),
 		},
 		{
-			"named by the symptom", "CrashLoop", time.Time{},
+			"named by the symptom", "CrashLoop",
+			time.Time{},
 			with(far(change("services", history.Delete, 60)), func(c *why.Candidate) { c.Named = true }),
 			far(change("services", history.Delete, 10)),
 		},
 		{
-			"Pod Security refuses pods", "AdmissionDenied", time.Time{},
+			"Pod Security refuses pods", "AdmissionDenied",
+			time.Time{},
 			with(change("namespaces", history.Update, 60, `metadata.labels["pod-security.kubernetes.io/enforce"]`),
 				func(c *why.Candidate) { c.Distance = why.Direct }),
 			change("deployments", history.Update, 1, `spec.template.metadata.annotations["restartedAt"]`),
 		},
 		{
-			"a new claim is no cause", "Unschedulable", time.Time{},
+			"a new claim is no cause", "Unschedulable",
+			time.Time{},
 			with(change("storageclasses", history.Delete, 8), func(c *why.Candidate) {
 				c.Distance, c.Dangling = why.Indirect, true
 			}),

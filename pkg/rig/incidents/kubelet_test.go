@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -91,16 +92,15 @@ func (k *kubelet) register(ctx context.Context, name string, more map[string]str
 	all := map[string]string{
 		corev1.LabelHostname: name, corev1.LabelOSStable: "linux", "pool": "shared", "zone": "a",
 	}
-	for key, value := range more {
-		all[key] = value
-	}
+	maps.Copy(all, more)
 	room := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("16"), corev1.ResourceMemory: resource.MustParse("64Gi"),
 		corev1.ResourcePods: resource.MustParse("500"), corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
 	now := metav1.Now()
 	condition := func(kind corev1.NodeConditionType, status corev1.ConditionStatus,
-		reason string) corev1.NodeCondition {
+		reason string,
+	) corev1.NodeCondition {
 		return corev1.NodeCondition{
 			Type: kind, Status: status, Reason: reason, LastHeartbeatTime: now, LastTransitionTime: now,
 			Message: "kubelet reports " + reason,

@@ -51,8 +51,12 @@ func all() (list []incident) {
 		name string
 		of   []incident
 	}{
-		{"rollout", rollouts()}, {"configuration", configurations()}, {"infrastructure", infrastructure()},
-		{"people", people()}, {"", causeless()}, {"", heldOut()},
+		{"rollout", rollouts()},
+		{"configuration", configurations()},
+		{"infrastructure", infrastructure()},
+		{"people", people()},
+		{"", causeless()},
+		{"", heldOut()},
 	} {
 		for _, i := range class.of {
 			if class.name != "" {
@@ -215,12 +219,15 @@ func (s *stage) noise(n int) {
 	}
 }
 
+// ended reports whether a context has ended.
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
+
 // churn changes the noisy Deployments until the context ends.
 func (s *stage) churn(ctx context.Context, n int) error {
 	random := rand.New(rand.NewPCG(1, uint64(n))) //nolint:gosec // not a secret
 	for round := 1; ; round++ {
 		pause(ctx, time.Duration(9+random.IntN(10))*time.Second)
-		if ctx.Err() != nil {
+		if ended(ctx) {
 			return nil
 		}
 		if err := try(func() {
@@ -243,7 +250,7 @@ func (s *stage) churn(ctx context.Context, n int) error {
 func (s *stage) churnElsewhere(ctx context.Context) error {
 	for round := 0; ; round++ {
 		pause(ctx, 2*time.Second)
-		if ctx.Err() != nil {
+		if ended(ctx) {
 			return nil
 		}
 		name := fmt.Sprint("svc-", round%elsewhere)

@@ -35,7 +35,7 @@ const (
 const patience = 90 * time.Second
 
 // served are the resources of the plays, with their scopes.
-var served = map[string]struct { //nolint:gochecknoglobals // a constant table
+var served = map[string]struct {
 	version string
 	cluster bool
 }{
@@ -97,7 +97,7 @@ func (s *stage) of(resource string) dynamic.ResourceInterface {
 }
 
 // resources are the resources of kinds in manifests.
-var resources = map[string]string{ //nolint:gochecknoglobals // a constant table
+var resources = map[string]string{
 	"Deployment": "deployments.apps", "StatefulSet": "statefulsets.apps", "DaemonSet": "daemonsets.apps",
 	"Service": "services", "ConfigMap": "configmaps", "Secret": "secrets", "Job": "jobs.batch",
 	"CronJob": "cronjobs.batch", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges",
