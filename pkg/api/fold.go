@@ -96,7 +96,7 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 		row.Kind, row.Summary = kindProblem, r.Onsets[len(r.Onsets)-1].Problem
 		return row
 	}
-	row.End, row.Objects, row.Summary = r.Last().Time.UTC(), r.Row.Objects(), r.Text()
+	row.End, row.Objects, row.Summary = r.Last().Time.UTC(), r.Objects(), r.Text()
 	for i := range r.Changes {
 		c := &r.Changes[i]
 		version := query.Version{Record: c.Record, Summary: c.Summary}

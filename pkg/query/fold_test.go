@@ -24,6 +24,7 @@ type foldedWorld struct {
 }
 
 func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld {
+	t.Helper()
 	w := &foldedWorld{log: newEmptyLog(t), owners: map[types.UID]types.UID{}}
 	var deployments, sets, pods, all []history.ObjectRef
 	child := func(resource, group string, n int, of []history.ObjectRef) history.ObjectRef {
@@ -119,6 +120,7 @@ func TestFolded_CountsEachVersionOnce(t *testing.T) {
 }
 
 func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order, limit int) {
+	t.Helper()
 	q := query.Timeline{Order: order, Limit: limit}
 	roots, onsets := map[time.Time]int{}, map[time.Time]int{}
 	var previous time.Time

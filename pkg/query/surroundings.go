@@ -43,9 +43,12 @@ var (
 	// users are the resources whose objects use ConfigMaps and Secrets. Pods
 	// that a workload owns have the same relations as the workload.
 	users = []schema.GroupResource{
-		{Group: "apps", Resource: "deployments"}, {Group: "apps", Resource: "statefulsets"},
-		{Group: "apps", Resource: "daemonsets"}, {Group: "batch", Resource: "cronjobs"},
-		{Group: "batch", Resource: "jobs"}, {Group: "networking.k8s.io", Resource: "ingresses"},
+		{Group: "apps", Resource: "deployments"},
+		{Group: "apps", Resource: "statefulsets"},
+		{Group: "apps", Resource: "daemonsets"},
+		{Group: "batch", Resource: "cronjobs"},
+		{Group: "batch", Resource: "jobs"},
+		{Group: "networking.k8s.io", Resource: "ingresses"},
 	}
 )
 

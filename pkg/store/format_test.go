@@ -66,7 +66,10 @@ func TestOpen_UpgradesFormat1(t *testing.T) {
 			"a namespace":       {Namespace: "shop", Start: all[14].Time},
 		} {
 			for _, classes := range [][]history.Class{
-				{history.Root}, {history.Onset}, {history.Root, history.Onset}, {history.Consequence},
+				{history.Root},
+				{history.Onset},
+				{history.Root, history.Onset},
+				{history.Consequence},
 				history.Classes(),
 			} {
 				f.Classes = classes
