@@ -86,6 +86,10 @@ cost: devcluster ## measure CPU and delay per version on a real API server; need
 	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/rig/cost
 	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/rig/cost
 
+.PHONY: incidents
+incidents: ## print how well the causes of recorded incidents are found (RECORD=1 plays and records them again)
+	go test -count=1 -v -timeout 30m ./pkg/rig/incidents $(if $(filter-out 0,$(RECORD)),-record)
+
 .PHONY: chaos
 chaos: devcluster ## inject faults under load, long form, and compare the history with the writes
 	go test -count=1 -v -timeout 60m ./pkg/rig/chaos -long

@@ -68,8 +68,9 @@ func (h *handler) whyAnswer(of *query.WhyAnswer) v1.Why {
 		c := &of.Causes[i]
 		version := query.Version{Record: c.Change, Summary: c.Summary}
 		cause := v1.Cause{
-			Change: h.event(&version, true), Score: c.Score, Fields: notNil(c.Paths), Path: []v1.PathStep{},
-			For: notNil(c.For), Against: notNil(c.Against),
+			Change: h.event(&version, true), Score: c.Score, Likely: c.Likely(), Fields: notNil(c.Paths),
+			Path: []v1.PathStep{},
+			For:  notNil(c.For), Against: notNil(c.Against),
 		}
 		for _, step := range c.Path {
 			cause.Path = append(cause.Path, v1.PathStep{Rule: step.Rule, Object: objectOfRef(step.To, step.Kind)})

@@ -51,6 +51,7 @@ type relatedWorld struct {
 	*log
 
 	only   func(history.ObjectRef) bool // the objects that are recorded; nil: all
+	class  history.Class                // of the versions that are put
 	number int
 }
 
@@ -75,7 +76,7 @@ func (w *relatedWorld) put(verb history.Verb, object, owner, rest string) time.T
 	w.t.Helper()
 	o, kind := w.ref(object)
 	w.number++
-	r := &history.Record{Ref: o, Version: "v1", Kind: kind, Verb: verb, RV: fmt.Sprint(w.number)}
+	r := &history.Record{Ref: o, Version: "v1", Kind: kind, Verb: verb, RV: fmt.Sprint(w.number), Class: w.class}
 	references := "[]"
 	if owner != "" {
 		by, kind := w.ref(owner)

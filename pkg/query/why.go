@@ -3,6 +3,9 @@ package query
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -129,11 +132,14 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	at := graph.At.Add(1)
 	w := investigation{
 		folding: folding{service: s, view: view, end: at, owners: map[types.UID]*history.Record{}},
-		graph:   graph, answer: &answer,
+		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
 	}
 	if answer.Of = graph.Objects[0].Version; answer.Of == nil {
 		return answer, nil
+	}
+	if err := errors.Join(w.addOwners(ctx, &w.graph), w.addRoles(ctx, &w.graph)); err != nil {
+		return answer, err
 	}
 	if err := w.diagnose(ctx); err != nil || answer.Onset.IsZero() {
 		return answer, err
@@ -151,14 +157,13 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 		codes[i] = answer.Symptoms[i].Code
 	}
 	limit := cmp.Or(q.Limit, defaultCauses)
-	ranked := why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset}, candidates)
+	ranked := why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset, Healthy: answer.HealthyUntil}, candidates)
 	for _, r := range ranked {
 		if len(answer.Causes) == limit || r.Score < max(leastScore, leastShare*ranked[0].Score) {
 			break
 		}
 		answer.Causes = append(answer.Causes, Cause{
-			Ranked: r, Summary: w.summaries[r.Change], Path: w.paths[r.Change.Ref.GroupResource().String()+
-				"/"+r.Change.Ref.Namespace+"/"+r.Change.Ref.Name],
+			Ranked: r, Summary: w.summaries[r.Change], Path: w.paths[nameOf(r.Change.Ref)],
 		})
 	}
 	return answer, nil
@@ -182,9 +187,16 @@ func (s *Service) gapsOf(ctx context.Context, view history.View, from, to time.T
 type investigation struct {
 	folding
 
-	graph    RelationGraph
+	query    Why
+	newestOf *history.Record // the newest version of the object, with its JSON
+	graph    RelationGraph   // at the time of the question
+	// former are the relations at earlier times: right before the onset, and
+	// before deletions. They are empty if the object did not exist.
+	former   []RelationGraph
 	answer   *WhyAnswer
 	lookback time.Duration
+	// replaced are the times of deletions that are one change with a creation.
+	replaced map[time.Time]bool
 
 	summaries map[*history.Record]string
 	paths     map[string][]PathStep // to objects, by resource, namespace and name
@@ -197,13 +209,33 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err != nil || newest == nil {
 		return err
 	}
+	w.newestOf = newest
 	w.answer.Health = symptom.HealthAt(newest, w.end)
+	own, err := w.ownVersions(ctx)
+	if err != nil {
+		return err
+	}
 	onsets, err := w.onsets(ctx)
 	if err != nil {
 		return err
 	}
-	if err := w.observe(ctx, newest, onsets); err != nil || len(w.answer.Symptoms) == 0 {
+	begin := episode(own, onsets)
+	onsets = slices.DeleteFunc(onsets, func(r *history.Record) bool { return r.Time.Before(begin) })
+	if begin.IsZero() {
+		before, err := w.failedBefore(ctx)
+		if err != nil {
+			return err
+		}
+		onsets = append(onsets, before...)
+	}
+	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
+	}
+	if len(w.answer.Symptoms) == 0 && w.answer.Health.State == symptom.Unknown {
+		return w.dangling(ctx)
+	}
+	if len(w.answer.Symptoms) == 0 {
+		return nil
 	}
 	// The symptoms began with the first of those onsets that no long healthy
 	// time separates from the newest one.
@@ -213,7 +245,76 @@ func (w *investigation) diagnose(ctx context.Context) error {
 			w.answer.Onset = s.Since
 		}
 	}
+	w.narrow(own, newest)
 	return w.healthyBefore(ctx)
+}
+
+// ownVersions returns the newest versions of the object, newest first, with
+// their objects.
+func (w *investigation) ownVersions(ctx context.Context) (all []*history.Record, err error) {
+	scan := history.Scan{
+		Filter: exactly(w.answer.Of.Ref), Order: history.NewestFirst, Limit: healthyBeforeOnset, Bodies: true,
+	}
+	scan.Start, scan.End, scan.View = w.end.Add(-w.lookback), w.end, w.view
+	for r, err := range w.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// recovery is how long an object must have been healthy before a change of its
+// own, so that a problem after the change is another one than before. A
+// container that crashes is healthy for a few seconds after each start.
+const recovery = 10 * time.Second
+
+// episode returns when the newest episode of the problem may have begun: with
+// the newest change of the object's own that has an onset after it, and before
+// which the object was healthy. It is zero if there is none.
+func episode(own, onsets []*history.Record) time.Time {
+	if len(onsets) == 0 {
+		return time.Time{}
+	}
+	for i, r := range own {
+		if r.Class != history.Root || r.Initial || r.Time.After(onsets[0].Time.Add(slack)) {
+			continue
+		}
+		for j := i + 1; j < len(own) && symptom.HealthOf(own[j]).State == symptom.Ready; j++ {
+			if r.Time.Sub(own[j].Time) >= recovery {
+				return r.Time
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// slack is how much later than its effect a change may be recorded.
+const slack = 2 * time.Second
+
+// narrow sets the onset to the time since when the object has had one of its
+// present symptoms, if another symptom of the same code was before.
+func (w *investigation) narrow(own []*history.Record, newest *history.Record) {
+	if len(w.answer.Symptoms) != 1 || w.answer.Symptoms[0].Of != subjectOf(newest) {
+		return
+	}
+	now := symptom.At(newest, w.end)
+	since := w.answer.Onset
+	for _, r := range own {
+		if r.Time.Before(w.answer.Onset) {
+			break
+		}
+		if !slices.ContainsFunc(symptom.Of(r), func(s symptom.Symptom) bool {
+			return slices.ContainsFunc(now, func(n symptom.Symptom) bool {
+				return n.Code == s.Code && n.Subject == s.Subject
+			})
+		}) {
+			break
+		}
+		since = r.Time
+	}
+	w.answer.Onset, w.answer.Symptoms[0].Since = since, since
 }
 
 // onsets returns the onsets of the object, of what it owns, and of Events about
@@ -248,6 +349,30 @@ func (w *investigation) onsets(ctx context.Context) ([]*history.Record, error) {
 	return found, nil
 }
 
+// failedBefore returns the first versions of the object and of what it owns, if
+// they had a problem when their recording began. The problem began earlier, so
+// the log has no onset of it.
+func (w *investigation) failedBefore(ctx context.Context) (found []*history.Record, err error) {
+	for _, i := range w.graph.family() {
+		o := &w.graph.Objects[i]
+		if o.Version == nil || len(found) == onsetsOfOwned {
+			continue
+		}
+		scan := history.Scan{Filter: exactly(o.Ref), Limit: 1, Bodies: true}
+		scan.View = w.view
+		for r, err := range w.service.reader.Scan(ctx, scan) {
+			if err != nil {
+				return nil, err
+			}
+			if r.Initial && len(symptom.Of(r)) > 0 && !r.Time.Before(w.end.Add(-w.lookback)) {
+				found = append(found, r)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b *history.Record) int { return b.Time.Compare(a.Time) })
+	return found, nil
+}
+
 // owns reports whether an object of the family owns the record's object.
 func (w *investigation) owns(family map[types.UID]bool, r *history.Record) bool {
 	return slices.ContainsFunc(r.Owners, func(uid types.UID) bool { return family[uid] })
@@ -261,7 +386,7 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 	var order []string
 	add := func(found []symptom.Symptom, r *history.Record, since time.Time) {
 		of := subjectOf(r)
-		id := of.Kind + "/" + of.Ref.Name
+		id := of.Kind + "." + of.Ref.Group + "/" + of.Ref.Name
 		for _, s := range found {
 			g := groups[s.Code]
 			if g == nil {
@@ -364,82 +489,10 @@ func (w *investigation) healthyBefore(ctx context.Context) error {
 	return nil
 }
 
-// family returns the positions of the object, its owners and its descendants.
-func (g *RelationGraph) family() []int {
-	in := map[int]bool{0: true}
-	for changed := true; changed; {
-		changed = false
-		for _, r := range g.Relations {
-			if r.Rule == ruleOwner && in[r.From] != in[r.To] {
-				in[r.From], in[r.To], changed = true, true, true
-			}
-		}
-	}
-	var all []int
-	for i := range g.Objects {
-		if in[i] {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
-// ruleOwner is the rule of owner references in package relation.
-const ruleOwner = "owner"
-
-// neighbour is an object near the one with the problem.
-type neighbour struct {
-	RelatedObject
-
-	distance why.Distance
-	path     []PathStep
-}
-
-// neighbours returns the objects of the graph with their distances. Owners and
-// descendants have none.
-func (g *RelationGraph) neighbours() []neighbour {
-	all := make([]neighbour, len(g.Objects))
-	reached := make([]bool, len(g.Objects))
-	for i := range g.Objects {
-		all[i].RelatedObject = g.Objects[i]
-	}
-	level := g.family()
-	for _, i := range level {
-		reached[i] = true
-	}
-	for distance := why.Direct; len(level) > 0 && distance <= why.Indirect; distance++ {
-		var next []int
-		for _, from := range level {
-			for _, r := range g.Relations {
-				to := r.To
-				if r.To == from {
-					to = r.From
-				} else if r.From != from {
-					continue
-				}
-				if reached[to] {
-					continue
-				}
-				reached[to] = true
-				o := &all[to]
-				o.distance = distance
-				o.path = append(slices.Clone(all[from].path), PathStep{r.Rule, o.Ref, o.Kind})
-				next = append(next, to)
-			}
-		}
-		level = next
-	}
-	for i := range all {
-		if !reached[i] {
-			all[i].distance = why.Indirect
-		}
-	}
-	return all
-}
-
 // candidates returns the root changes that may have caused the symptoms.
 func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error) {
 	w.summaries, w.paths = map[*history.Record]string{}, map[string][]PathStep{}
+	w.replaced = map[time.Time]bool{}
 	var all []why.Candidate
 	seen := map[time.Time]bool{}
 	end := w.answer.Onset.Add(time.Minute)
@@ -463,41 +516,35 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 				c.Rule = n.path[len(n.path)-1].Rule
 			}
 			c.Dangling = n.State == Missing
+			c.Named = w.names(c.Change.Ref.Name)
 			all = append(all, c)
 			ref := c.Change.Ref
-			w.paths[ref.GroupResource().String()+"/"+ref.Namespace+"/"+ref.Name] = n.path
+			w.paths[nameOf(ref)] = n.path
 		}
 		return nil
 	}
-	for _, n := range w.graph.neighbours() {
+	if err := w.readFormer(ctx); err != nil {
+		return nil, err
+	}
+	for _, n := range w.neighbours() {
 		if n.Ref.Name == "" || n.Ref.Resource == "" {
 			continue
 		}
 		named := history.Filter{Namespace: n.Ref.Scope(), Name: n.Ref.Name}
 		named.Resources = append(named.Resources, n.Ref.GroupResource())
+		named.Verbs = n.verbs
 		if err := add(named, perObject, &n); err != nil {
 			return nil, err
 		}
 	}
-	// Changes of other objects shortly before. Deletions are read separately:
-	// many updates must not displace them.
-	near := w.answer.Onset.Add(-nearbyTime)
-	for _, of := range []struct {
-		scope    history.NamespaceScope
-		distance why.Distance
-	}{{w.answer.Of.Ref.Scope(), why.Nearby}, {history.ClusterScoped, why.Elsewhere}} {
-		for _, verbs := range [][]history.Verb{{history.Delete}, nil} {
-			saved := w.answer.Searched
-			w.answer.Searched = near
-			all := history.Filter{Namespace: of.scope, Verbs: verbs}
-			err := add(all, 2*perObject, &neighbour{distance: of.distance})
-			w.answer.Searched = saved
-			if err != nil {
-				return nil, err
-			}
+	for _, o := range w.others() {
+		w.answer.Searched = w.answer.Onset.Add(-o.within)
+		if err := add(o.Filter, 2*perObject, &neighbour{distance: o.distance}); err != nil {
+			return nil, err
 		}
 	}
-	return all, nil
+	w.answer.Searched = w.answer.Onset.Add(-w.lookback)
+	return slices.DeleteFunc(all, func(c why.Candidate) bool { return w.replaced[c.Change.Time] }), nil
 }
 
 // roots returns the newest root changes of a filter as candidates, with their
@@ -513,19 +560,17 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		records = append(records, r)
 	}
 	summarizer := newSummarizer(w.service.reader)
-	similar := map[string]int{}
+	similar := map[string]*habit{}
 	var found []why.Candidate
-	for i := len(records) - 1; i >= 0; i-- { // oldest first
-		r := records[i]
+	for _, r := range slices.Backward(records) { // oldest first
 		before, err := summarizer.previous(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		if n := len(found); r.Verb == history.Create && n > 0 {
-			if last := found[n-1].Change; last.Verb == history.Delete && sameName(last.Ref, r.Ref) &&
-				r.Time.Sub(last.Time) < recreationTime {
-				before, found = last, found[:n-1]
-			}
+		if last := deletionOf(found, r); last >= 0 {
+			before = found[last].Change
+			w.replaced[before.Time] = true
+			found = slices.Delete(found, last, last+1)
 		}
 		c := why.Candidate{Change: r}
 		described, err := summarizer.summary(ctx, r)
@@ -536,19 +581,105 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		if before != nil {
 			changes := summary.Compare(before.Object, r.Object).Changes()
 			c.Paths = paths(changes)
+			c.Delta, c.Removes = deltaOf(changes), removes(changes)
 			if r.Verb == history.Create {
 				w.summaries[r] = "deleted and created again: " + diff.Summary(changes)
 			}
 		}
-		key := strings.Join(c.Paths, ",")
-		c.Similar = similar[key]
 		if r.Verb == history.Update {
-			similar[key]++
+			key := nameOf(r.Ref) + " " + strings.Join(c.Paths, ",")
+			if similar[key] == nil {
+				similar[key] = &habit{}
+			}
+			c.Similar = similar[key].add(c.Delta)
 		}
 		summarizer.cache(r)
 		found = append(found, c)
 	}
 	return found, nil
+}
+
+// habit is what is known of earlier changes of the same fields.
+type habit struct {
+	count   int
+	largest float64 // change of a number
+}
+
+// unusual is how many times larger than all before a change of a number is that
+// is not like them.
+const unusual = 3
+
+// add adds a change, and returns how many similar ones were before it.
+func (h *habit) add(delta float64) (similar int) {
+	similar = h.count
+	if delta = math.Abs(delta); delta >= unusual*h.largest && h.largest > 0 {
+		similar = 0
+	}
+	h.count++
+	h.largest = max(h.largest, delta)
+	return similar
+}
+
+// deltaOf returns by how much the only number that changed grew, or 0.
+func deltaOf(changes []diff.Change) (delta float64) {
+	for _, c := range changes {
+		if c.Noise() || c.Path.Below("status") {
+			continue
+		}
+		before, after := number(c.Old), number(c.New)
+		if delta != 0 || math.IsNaN(before) || math.IsNaN(after) {
+			return 0
+		}
+		delta = after - before
+	}
+	return delta
+}
+
+// number returns a JSON number, or NaN.
+func number(of any) float64 {
+	switch n := of.(type) {
+	case float64:
+		return n
+	case int64:
+		return float64(n)
+	case json.Number:
+		if f, err := n.Float64(); err == nil {
+			return f
+		}
+	}
+	return math.NaN()
+}
+
+// removes reports whether all changes remove something.
+func removes(changes []diff.Change) bool {
+	some := false
+	for _, c := range changes {
+		if c.Noise() || c.Path.Below("status") {
+			continue
+		}
+		if c.New != nil {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// deletionOf returns the position of the deletion that a creation of the same
+// name replaces, or -1.
+func deletionOf(found []why.Candidate, created *history.Record) int {
+	if created.Verb != history.Create {
+		return -1
+	}
+	for i, c := range slices.Backward(found) {
+		if last := c.Change; nameOf(last.Ref) == nameOf(created.Ref) {
+			if last.Verb == history.Delete && created.Time.Sub(last.Time) < recreationTime {
+				return i
+			}
+			return -1
+		}
+	}
+	return -1
 }
 
 // paths returns the paths of changes, without noise and status.

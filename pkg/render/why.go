@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,8 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/writer"
 )
 
-// likelyShare is the share of the best score from which on a cause is called
-// likely.
+// likelyShare is the share of the best score from which on a likely cause is
+// called so.
 const likelyShare = 0.5
 
 // Why writes what is wrong with an object, and the changes that may have caused
@@ -46,8 +47,12 @@ func (p *Printer) Why(w *v1.Why) error {
 	}
 	if w.Onset != nil {
 		lines = append(lines, "")
-		if len(w.Causes) == 0 {
+		switch {
+		case len(w.Causes) == 0:
 			lines = append(lines, "No change is recorded since "+p.clock(*w.Searched)+" that may have caused it.")
+		case !slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Likely }):
+			lines = append(lines,
+				"No likely cause is recorded since "+p.clock(*w.Searched)+". Other changes before the onset:")
 		}
 	}
 	for i := range w.Causes {
@@ -59,7 +64,7 @@ func (p *Printer) Why(w *v1.Why) error {
 // cause returns the lines of one cause.
 func (p *Printer) cause(c *v1.Cause, best float64, onset time.Time) []string {
 	likely, style := "less likely", p.styles.faint
-	if c.Score >= best*likelyShare {
+	if c.Likely && c.Score >= best*likelyShare {
 		likely, style = "likely", p.styles.heading
 	}
 	e := &c.Change

@@ -24,7 +24,8 @@ const (
 	Probe              // of a container
 	Mounts             // volumes and mounts
 	Placement          // node selectors, affinity, tolerations, priority
-	Scale              // the number of replicas
+	Scale              // the number of replicas, not increased
+	Growth             // of the number of replicas
 	Restart            // of pods, by an annotation
 	Selection          // a selector, or the labels of a pod template
 	Ports              // of a Service, and backends of routes
@@ -45,8 +46,9 @@ const (
 var names = [...]string{ //nolint:gochecknoglobals // constants
 	Other: "this change", Image: "an image", PullSecret: "a pull secret", Command: "a command or environment",
 	Configuration: "configuration", Memory: "a memory limit", Requests: "requests and limits", Probe: "a probe",
-	Mounts: "volumes", Placement: "placement", Scale: "replicas", Restart: "a restart", Selection: "a selector",
-	Ports: "ports and backends", Network: "a network policy", NodeState: "a node", Limits: "a quota",
+	Mounts: "volumes", Placement: "placement", Scale: "replicas", Growth: "more replicas", Restart: "a restart",
+	Selection: "a selector",
+	Ports:     "ports and backends", Network: "a network policy", NodeState: "a node", Limits: "a quota",
 	Admission: "admission", Permission: "permissions", Storage: "storage", Scaler: "an autoscaler",
 	Definition: "a definition", Labels: "labels", Removal: "a deletion", Creation: "a new object",
 }
@@ -86,6 +88,7 @@ var fields = []struct { //nolint:gochecknoglobals // a constant table
 	kind  Kind
 	parts []string // any of these
 }{
+	{Admission, []string{"pod-security.kubernetes.io/"}},
 	{Image, []string{"].image", ".image"}},
 	{PullSecret, []string{"imagePullSecrets"}},
 	{Memory, []string{"resources.limits.memory", "resources.limits[\"memory\"]"}},
@@ -98,7 +101,7 @@ var fields = []struct { //nolint:gochecknoglobals // a constant table
 		"spec.nodeName",
 	}},
 	{Permission, []string{"serviceAccount"}},
-	{Restart, []string{"restartedAt"}},
+	{Restart, []string{"spec.template.metadata.annotations"}},
 	{Selection, []string{"spec.selector", "spec.template.metadata.labels"}},
 	{Scale, []string{"spec.replicas", "spec.suspend", "spec.paused"}},
 	{Ports, []string{"spec.ports", "spec.type", "spec.externalName", "spec.clusterIP"}},
@@ -110,15 +113,16 @@ func kindOf(c *Candidate) Kind {
 	resource := r.Ref.GroupResource()
 	switch {
 	case r.Verb == history.Delete:
-		if k := ofResource[resource]; k == NodeState || k == Admission {
+		if k := ofResource[resource]; k == NodeState {
 			return k
 		}
 		return Removal
 	case len(c.Paths) == 0 && r.Verb == history.Create:
-		if k, known := ofResource[resource]; known && k != Configuration {
-			return k
+		k, known := ofResource[resource]
+		if !known {
+			k = ofGroup[r.Ref.Group]
 		}
-		if k, known := ofGroup[r.Ref.Group]; known {
+		if limits(k) {
 			return k
 		}
 		return Creation
@@ -133,6 +137,9 @@ func kindOf(c *Candidate) Kind {
 		if slices.ContainsFunc(c.Paths, func(path string) bool {
 			return slices.ContainsFunc(f.parts, func(part string) bool { return strings.Contains(path, part) })
 		}) {
+			if f.kind == Scale && c.Delta > 0 {
+				return Growth
+			}
 			return f.kind
 		}
 	}
@@ -143,11 +150,34 @@ func kindOf(c *Candidate) Kind {
 	return Other
 }
 
-// reachesOthers reports whether a change of the kind can have an effect on
-// objects that have no relation to the changed one.
-func reachesOthers(k Kind) bool {
+// limits reports whether a new object of the kind limits others.
+func limits(k Kind) bool {
 	switch k {
-	case NodeState, Limits, Admission, Network, Definition, Permission, Storage:
+	case Network, Limits, Admission, Scaler, Definition:
+		return true
+	default:
+		return false
+	}
+}
+
+// immediate reports whether a change of the kind has its effect at once.
+func immediate(k Kind) bool {
+	switch k {
+	case Image, PullSecret, Command, Memory, Requests, Probe, Mounts, Placement, Scale, Growth, Restart, Selection,
+		Ports, Labels:
+		return true
+	default:
+		return false
+	}
+}
+
+// reachesOthers reports whether a change of the kind can cause symptoms of
+// objects that have no relation to the changed one.
+func reachesOthers(k Kind, codes []string) bool {
+	switch k {
+	case NodeState:
+		return slices.Contains(codes, "Unschedulable") || slices.Contains(codes, "ClaimPending")
+	case Limits, Admission, Network, Definition, Permission, Storage:
 		return true
 	default:
 		return false
@@ -168,7 +198,7 @@ type effects map[Kind]float64
 // missing has none.
 var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 	"ImagePull": {
-		Image: 4, PullSecret: 3, Configuration: 0.8, Permission: 1.2, Network: 1.2, NodeState: 1.2,
+		Image: 4, PullSecret: 3, Removal: 2.5, Configuration: 0.8, Permission: 1.2, Network: 1.2, NodeState: 1.2,
 		Scale: 0.3, Labels: 0.2, Probe: 0.2, Memory: 0.2, Requests: 0.2, Restart: 0.5, Command: 0.4,
 	},
 	"CrashLoop": starts, "Exited": starts, "Restarted": starts, "JobFailed": starts, "PodFailed": starts,
@@ -185,8 +215,8 @@ var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 		Restart: 0.6,
 	},
 	"Unschedulable": {
-		Requests: 3, Memory: 2, Placement: 3, NodeState: 3, Storage: 2, Limits: 1.5, Scale: 2, Removal: 1.5,
-		Image: 0.4, Configuration: 0.4, Probe: 0.2, Labels: 0.3, Command: 0.4,
+		Requests: 3, Memory: 2, Placement: 3, NodeState: 3, Storage: 2, Limits: 1.5, Growth: 2, Removal: 1.5,
+		Scale: 0.3, Image: 0.4, Configuration: 0.4, Probe: 0.2, Labels: 0.3, Command: 0.4,
 	},
 	"ProbeFailed": {
 		Probe: 4, Image: 2.5, Command: 2, Configuration: 2, Network: 2, Ports: 1.2, Memory: 1.3, Requests: 1.3,
@@ -200,25 +230,29 @@ var table = map[string]effects{ //nolint:gochecknoglobals // a constant table
 		Image: 3, Command: 2, Configuration: 1.8, Probe: 2, Requests: 2, Placement: 2, Limits: 2, Admission: 2,
 		Mounts: 1.8, Labels: 0.3, Scale: 0.8,
 	},
-	"Evicted":         {NodeState: 4, Memory: 1.5, Requests: 1.5, Placement: 1.5, Image: 0.6, Labels: 0.2},
-	"Quota":           {Limits: 4, Requests: 2, Scale: 2.5, Memory: 1.5, Image: 0.3, Configuration: 0.3, Labels: 0.2},
+	"Evicted": {NodeState: 4, Memory: 1.5, Requests: 1.5, Placement: 1.5, Image: 0.6, Labels: 0.2},
+	"Quota": {
+		Limits: 4, Requests: 2, Growth: 2.5, Scale: 0.3, Memory: 1.5, Image: 0.3, Configuration: 0.3,
+		Labels: 0.2,
+	},
 	"LimitRange":      {Limits: 4, Requests: 3, Memory: 2.5, Image: 0.3, Scale: 0.5, Labels: 0.2},
 	"AdmissionDenied": {Admission: 4, Labels: 1.5, Command: 1.5, Image: 1.2, Scale: 0.6, Configuration: 0.4},
 	"WebhookFailed":   {Admission: 4, Removal: 2.5, Ports: 2, Configuration: 1.2, Network: 1.5, Image: 0.5},
 	"ReplicaFailure":  {Limits: 2.5, Permission: 2.5, Admission: 2.5, Removal: 1.5, Requests: 1.5},
 	"NoEndpoints": {
-		Selection: 4, Scale: 3, Removal: 2, Probe: 2, Image: 1.5, Ports: 1.5, Labels: 1.2, Network: 0.5,
+		Selection: 4, Scale: 3, Growth: 0.2, Removal: 3, Probe: 2, Image: 1.5, Ports: 1.5, Labels: 1.2, Network: 0.5,
 	},
-	"ScalerBlocked":  {Scaler: 3, Requests: 2.5, Removal: 2.5, Definition: 2, Selection: 1.5, Image: 0.6},
-	"ScalerLimited":  {Scaler: 4, Scale: 1.5},
-	"ClaimPending":   {Storage: 3, Removal: 2.5, Placement: 1.5, NodeState: 1.5, Limits: 1.5, Image: 0.2, Scale: 0.8},
-	"ClaimLost":      {Storage: 3, Removal: 4},
-	"VolumeFailed":   {Storage: 3, Removal: 2},
-	"NodeNotReady":   {NodeState: 3, Network: 1.2, Image: 0.3, Scale: 0.3},
-	"NodePressure":   {NodeState: 2, Scale: 2, Memory: 1.5, Requests: 1.5, Image: 1.2},
-	"Terminating":    {Definition: 2, Admission: 2, Removal: 2, Permission: 1.5},
-	"ConditionFalse": {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
-	"Degraded":       {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
+	"MissingReference": {Removal: 4, Ports: 2, Scaler: 2, Selection: 2, Labels: 0.2},
+	"ScalerBlocked":    {Scaler: 3, Requests: 2.5, Removal: 2.5, Definition: 2, Selection: 1.5, Image: 0.6},
+	"ScalerLimited":    {Scaler: 4, Scale: 1.5},
+	"ClaimPending":     {Storage: 3, Removal: 2.5, Placement: 1.5, NodeState: 1.5, Limits: 1.5, Image: 0.2, Scale: 0.8},
+	"ClaimLost":        {Storage: 3, Removal: 4},
+	"VolumeFailed":     {Storage: 3, Removal: 2},
+	"NodeNotReady":     {NodeState: 3, Network: 1.2, Image: 0.3, Scale: 0.3},
+	"NodePressure":     {NodeState: 2, Growth: 2, Scale: 0.3, Memory: 1.5, Requests: 1.5, Image: 1.2},
+	"Terminating":      {Definition: 2, Admission: 2, Removal: 2, Permission: 1.5},
+	"ConditionFalse":   {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
+	"Degraded":         {Definition: 1.5, Permission: 2, Removal: 2, Configuration: 1.8, Labels: 0.4},
 }
 
 // effect returns the factor of a kind of change for a symptom.
@@ -226,5 +260,12 @@ func effect(code string, k Kind) float64 {
 	if factor, known := table[code][k]; known {
 		return factor
 	}
-	return 1
+	switch k {
+	case Growth:
+		return effect(code, Scale)
+	case Restart: // it only shows what is wrong
+		return 0.4
+	default:
+		return 1
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -43,6 +44,14 @@ type Candidate struct {
 	// Dangling means that the object with the symptom names the changed object,
 	// which does not exist any more.
 	Dangling bool
+	// Named means that a text of the symptom, or the object with it, names the
+	// changed object.
+	Named bool
+	// Delta is by how much the change increased the only number that it
+	// changed, or 0.
+	Delta float64
+	// Removes means that the change only removed fields or elements.
+	Removes bool
 	// Similar is how often the same fields of the object changed in the day
 	// before.
 	Similar int
@@ -52,6 +61,9 @@ type Candidate struct {
 type Symptom struct {
 	Codes []string  // of package symptom, most serious first
 	Onset time.Time // when the first of them began
+	// Healthy is a time before the onset since which the object was healthy
+	// until then. It is zero if that is not known.
+	Healthy time.Time
 }
 
 // Ranked is a candidate with its score.
@@ -62,7 +74,14 @@ type Ranked struct {
 	Score float64
 	// For and Against are reasons in a few words.
 	For, Against []string
+
+	recent float64 // the factor of the time
+	effect float64 // the factor of the kind of change and symptom
 }
+
+// Likely reports whether the change is likely to be the cause, as far as the
+// record shows.
+func (r *Ranked) Likely() bool { return r.Score >= Likely }
 
 // slack is how long after the onset a change may be recorded that caused it:
 // the records of two resources can be that much out of order.
@@ -76,6 +95,7 @@ func Rank(s Symptom, candidates []Candidate) []Ranked {
 		ranked[i] = rank(s, c)
 	}
 	restarts(ranked)
+	triggers(s, ranked)
 	slices.SortStableFunc(ranked, func(a, b Ranked) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), b.Change.Time.Compare(a.Change.Time))
 	})
@@ -88,6 +108,7 @@ func rank(s Symptom, c Candidate) Ranked {
 	r.distance()
 	r.time(s.Onset)
 	r.match(s.Codes)
+	r.survived(s)
 	r.writer()
 	if c.Similar > 0 {
 		rarity := 1 / (1 + math.Log2(1+float64(c.Similar)))
@@ -114,6 +135,14 @@ func (r *Ranked) weigh(factor float64, reason string) {
 
 // distance weighs how near the changed object is.
 func (r *Ranked) distance() {
+	switch d := r.Distance; {
+	case r.Named && d >= Indirect:
+		r.Score *= 0.8
+		r.For = append(r.For, "named by the symptom or in the object")
+		return
+	case r.Named && d == Direct:
+		r.weigh(1.5, "named by the symptom")
+	}
 	switch r.Distance {
 	case Own:
 		r.Score *= 1
@@ -142,7 +171,8 @@ func (r *Ranked) time(onset time.Time) {
 		return
 	}
 	before = max(before, 0)
-	r.Score /= 1 + math.Log2(1+before.Minutes())
+	r.recent = 1 / (1 + math.Log2(1+before.Minutes()))
+	r.Score *= r.recent
 	text := fmt.Sprintf("%s before", before.Round(time.Second))
 	if before <= 5*time.Minute {
 		r.For = append(r.For, text)
@@ -151,10 +181,46 @@ func (r *Ranked) time(onset time.Time) {
 	}
 }
 
+// survival is after how much healthy time a change is half as likely.
+const survival = 30 * time.Second
+
+// survived weighs against a change after which the object was healthy, if such
+// a change has its effect at once: pods are replaced when their template
+// changes. Configuration may be read much later, and a CronJob runs later.
+func (r *Ranked) survived(s Symptom) {
+	if s.Healthy.IsZero() || !r.Change.Time.Before(s.Healthy) {
+		return
+	}
+	kind := kindOf(&r.Candidate)
+	at := kind == Creation || r.Distance == Own && immediate(kind) && r.Change.Ref.Resource != "cronjobs"
+	if !at {
+		return
+	}
+	healthy := s.Onset.Sub(r.Change.Time)
+	factor := max(1/(1+float64(healthy)/float64(survival)), 0.1)
+	reason := ""
+	if healthy >= survival {
+		reason = "healthy for " + healthy.Round(time.Second).String() + " after it"
+	}
+	r.weigh(factor, reason)
+}
+
+const (
+	strong    = 3   // factor of kinds of changes that are typical of a symptom
+	unrelated = 5   // factor of such a change whose effect needs no relation
+	relief    = 0.5 // factor of a taint that a node lost
+)
+
+// Likely is the score from which on a candidate is a likely cause. If the
+// record does not contain the cause, no candidate should have it: changes
+// without a relation have less, and so do changes after which the object was
+// healthy.
+const Likely = 0.3
+
 // match weighs whether a change of these fields can cause such a symptom.
 func (r *Ranked) match(codes []string) {
 	kind := kindOf(&r.Candidate)
-	if r.Distance >= Nearby && !reachesOthers(kind) {
+	if r.Distance >= Nearby && !r.Named && !reachesOthers(kind, codes) {
 		return
 	}
 	best, name := 1.0, ""
@@ -167,6 +233,15 @@ func (r *Ranked) match(codes []string) {
 			best, name = factor, code
 		}
 	}
+	if r.Distance >= Nearby && !r.Named && kind == Admission && best >= strong {
+		r.weigh(unrelated, "acts without a relation")
+	}
+	if kind == NodeState && r.Removes && !slices.ContainsFunc(r.Paths, func(path string) bool {
+		return !strings.HasPrefix(path, "spec.")
+	}) {
+		best = min(best, relief)
+	}
+	r.effect = best
 	switch {
 	case best > 1:
 		r.weigh(best, kind.String()+" can cause "+name)
@@ -207,6 +282,47 @@ func restarts(ranked []Ranked) {
 			!r.Change.Time.After(restart.Change.Time) {
 			r.Score = max(r.Score, restart.Score*1.5)
 			r.For = append(r.For, "read at the restart")
+		}
+	}
+}
+
+const (
+	// triggerTime is how long before the onset a trigger can be.
+	triggerTime = 2 * time.Minute
+	// typical is the least factor of a kind of change that is typical of a
+	// symptom.
+	typical = 1.5
+	// lasting is the least factor of the time of a change that has its effect
+	// with a trigger.
+	lasting = 0.5
+)
+
+// triggers weighs old changes more if a trigger was right before the onset. A
+// trigger is a change of the object that makes new pods, and that rarely causes
+// the symptom. New pods take what changed since the old ones were made.
+func triggers(s Symptom, ranked []Ranked) {
+	var trigger *Ranked
+	for i := range ranked {
+		r := &ranked[i]
+		before := s.Onset.Sub(r.Change.Time)
+		if r.Distance != Own || before < -slack || before > triggerTime {
+			continue
+		}
+		if k := kindOf(&r.Candidate); k == Restart || k == Growth || k == Creation || r.effect < 1 {
+			if trigger == nil || r.Change.Time.Before(trigger.Change.Time) {
+				trigger = r
+			}
+		}
+	}
+	if trigger == nil {
+		return
+	}
+	for i := range ranked {
+		r := &ranked[i]
+		related := r.Distance == Direct || r.Distance > Direct && (r.Named || r.Dangling)
+		if related && r.recent > 0 && r.effect >= typical && r.Change.Time.Before(trigger.Change.Time) {
+			r.Score *= (lasting + (1-lasting)*r.recent) / r.recent
+			r.For = append(r.For, "in effect since "+kindOf(&trigger.Candidate).String())
 		}
 	}
 }

@@ -41,6 +41,9 @@ type Cause struct {
 	Change Event `json:"change"`
 	// Score orders the causes of one answer. It is not a probability.
 	Score float64 `json:"score"`
+	// Likely is true if enough speaks for the change. If no cause is likely,
+	// the record may not contain the cause.
+	Likely bool `json:"likely"`
 	// Fields are the paths that changed.
 	Fields []string `json:"fields"`
 	// Path leads from the object with the symptoms to the changed one. It is

@@ -67,6 +67,10 @@ func New(tb testing.TB, binary, kubeconfig string) *Recorder {
 	return r
 }
 
+// Database returns the directory of the database. Only one process at a time
+// can open it.
+func (r *Recorder) Database() string { return r.dir }
+
 // Start starts the process, on the database as it is. It does not wait until
 // the recorder is ready.
 func (r *Recorder) Start(tb testing.TB) {

@@ -1,0 +1,204 @@
+package query_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
+)
+
+const (
+	webTemplate = `,"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},"template":` +
+		`{"metadata":{"labels":{"app":"web"}},"spec":{"serviceAccountName":"robot",` +
+		`"containers":[{"name":"app","image":"web:%s"}]}}},"status":{"observedGeneration":1,"replicas":2,` +
+		`"updatedReplicas":2,"readyReplicas":%[2]d,"availableReplicas":%[2]d}`
+	webPod = `{"app":"web"}|,"spec":{"serviceAccountName":"robot","containers":[{"name":"app","image":"web:1"}]},` +
+		`"status":{"phase":"Running","containerStatuses":[{"name":"app","ready":%t,"state":%s}]}`
+	webService = `,"spec":{"selector":{"app":"web"}}`
+	robotView  = `,"roleRef":{"kind":"ClusterRole","name":"view"},` +
+		`"subjects":[{"kind":"ServiceAccount","name":"robot","namespace":"shop"}]`
+	waiting = `{"waiting":{"reason":"CrashLoopBackOff"}}`
+	runs    = `{"running":{"startedAt":"2026-11-25T09:00:00Z"}}`
+)
+
+// whyWorld is a log with a Deployment, its pod, and what they use.
+func whyWorld(t *testing.T) *relatedWorld {
+	t.Helper()
+	w := newRelatedWorld(t)
+	w.put(history.Create, "services shop/web", "", webService)
+	w.put(history.Create, "serviceaccounts shop/robot", "", "")
+	w.put(history.Create, "rolebindings shop/robot", "",
+		robotView)
+	w.put(history.Create, "deployments shop/web", "", fmt.Sprintf(webTemplate, "1", 2))
+	w.follows("replicasets shop/web-1", "deployments shop/web", "")
+	w.follows("pods shop/web-1-a", "replicasets shop/web-1", fmt.Sprintf(webPod, true, runs))
+	w.now = w.now.Add(time.Hour)
+	return w
+}
+
+// follows records the first version of an object that a controller created.
+func (w *relatedWorld) follows(object, owner, rest string) {
+	w.t.Helper()
+	w.class = history.Consequence
+	w.put(history.Create, object, owner, rest)
+	w.class = history.Root
+}
+
+// crashes records that the pod crashes.
+func (w *relatedWorld) crashes() time.Time {
+	w.t.Helper()
+	w.class = history.Onset
+	at := w.put(history.Update, "pods shop/web-1-a", "replicasets shop/web-1", fmt.Sprintf(webPod, false, waiting))
+	w.class = history.Root
+	return at
+}
+
+// why asks why an object fails.
+func (w *relatedWorld) why(object string) query.WhyAnswer {
+	w.t.Helper()
+	of, _ := w.ref(object)
+	answer, err := w.service(query.Options{Now: func() time.Time { return w.now.Add(time.Second) }}).Why(w.t.Context(),
+		query.Why{Namespace: of.Scope(), Type: of.Resource, Group: of.Group, Name: of.Name, Limit: 10})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer
+}
+
+// checkCause checks the onset and the first cause.
+func (w *relatedWorld) checkCause(answer query.WhyAnswer, onset time.Time, verb history.Verb, object string) {
+	w.t.Helper()
+	if !answer.Onset.Equal(onset) {
+		w.t.Errorf("got the onset %v, want %v", answer.Onset, onset)
+	}
+	want, _ := w.ref(object)
+	if len(answer.Causes) == 0 {
+		w.t.Fatalf("got no cause, want %s", object)
+	}
+	first := answer.Causes[0]
+	if first.Change.Ref != want || first.Change.Verb != verb || !first.Likely() {
+		w.t.Errorf("got first %s %s, score %.2f, want %s %s, likely",
+			first.Change.Verb, first.Change.Ref, first.Score, verb, want)
+	}
+}
+
+func TestWhy_ServiceWithoutPods(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(w *relatedWorld) time.Time
+		verb   history.Verb
+		object string
+	}{
+		{"selector", func(w *relatedWorld) time.Time {
+			return w.put(history.Update, "services shop/web", "", `,"spec":{"selector":{"app":"wep"}}`)
+		}, history.Update, "services shop/web"},
+		{"deployment deleted", func(w *relatedWorld) time.Time {
+			w.put(history.Delete, "deployments shop/web", "", fmt.Sprintf(webTemplate, "1", 2))
+			w.class = history.Consequence
+			w.put(history.Delete, "replicasets shop/web-1", "deployments shop/web", "")
+			return w.put(history.Delete, "pods shop/web-1-a", "replicasets shop/web-1", fmt.Sprintf(webPod, true, runs))
+		}, history.Delete, "deployments shop/web"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := whyWorld(t)
+			onset := test.change(w)
+			w.class = history.Root
+			w.put(history.Create, "configmaps shop/other", "", "")
+			answer := w.why("services shop/web")
+			if got, want := answer.Health.State, symptom.Failing; got != want {
+				t.Errorf("got the state %v, want %v", got, want)
+			}
+			w.checkCause(answer, onset, test.verb, test.object)
+		})
+	}
+}
+
+func TestWhy_RouteToMissingService(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Create, "ingresses shop/shop", "", `,"spec":{"defaultBackend":{"service":{"name":"web"}}}`)
+	w.now = w.now.Add(time.Hour)
+	onset := w.put(history.Delete, "services shop/web", "", webService)
+	w.checkCause(w.why("ingresses shop/shop"), onset, history.Delete, "services shop/web")
+}
+
+func TestWhy_RelatesDeletedObjects(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Delete, "rolebindings shop/robot", "",
+		robotView)
+	w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
+	onset := w.crashes()
+	w.checkCause(w.why("deployments shop/web"), onset, history.Delete, "rolebindings shop/robot")
+}
+
+func TestWhy_RecreationIsOneChange(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Create, "configmaps shop/web", "", `,"data":{"a":"1"}`)
+	w.put(history.Delete, "configmaps shop/web", "", `,"data":{"a":"1"}`)
+	w.put(history.Delete, "configmaps shop/old", "", `,"data":{"b":"1"}`)
+	w.put(history.Create, "configmaps shop/web", "", `,"data":{"a":"2"}`)
+	w.crashes()
+	for _, c := range w.why("deployments shop/web").Causes {
+		if c.Change.Ref.Name == "web" && c.Change.Ref.Resource == "configmaps" && c.Change.Verb == history.Delete {
+			t.Errorf("got the deletion %s as a cause, want the creation after it only", c.Change.Ref)
+		}
+	}
+}
+
+func TestWhy_NewEpisodeAfterHealthyTime(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(webTemplate, "2", 2))
+	w.crashes()
+	w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(webTemplate, "1", 2))
+	w.class = history.Consequence
+	w.put(history.Update, "pods shop/web-1-a", "replicasets shop/web-1", fmt.Sprintf(webPod, true, runs))
+	w.class = history.Root
+	w.now = w.now.Add(time.Minute)
+	changed := w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(webTemplate, "2", 2))
+	onset := w.crashes()
+	answer := w.why("deployments shop/web")
+	w.checkCause(answer, onset, history.Update, "deployments shop/web")
+	if got := answer.Causes[0].Change.Time; !got.Equal(changed) {
+		t.Errorf("got the change at %v first, want that at %v", got, changed)
+	}
+}
+
+// TestWhy_FailsSinceBeforeRecording has an object whose pod had failed when
+// recording began. An unrelated change after that did not cause it.
+func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Create, "deployments shop/old", "", fmt.Sprintf(webTemplate, "1", 0))
+	o, _ := w.ref("pods shop/old-a")
+	by, _ := w.ref("deployments shop/old")
+	first := record(o, history.Create, fmt.Sprintf(`{"metadata":{"name":"old-a","namespace":"shop","uid":%q,`+
+		`"ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"old","uid":%q,"controller":true}]},`+
+		`"status":{"phase":"Running","containerStatuses":[{"name":"app","state":%s}]}}`, o.UID, by.UID, waiting))
+	first.Owners, first.Initial, first.Class = []types.UID{by.UID}, true, history.Consequence
+	w.log.put(first)
+	w.now = w.now.Add(time.Minute)
+	w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
+	answer := w.why("deployments shop/old")
+	if got := answer.Onset; got.After(first.Time) || got.IsZero() {
+		t.Errorf("got the onset %v, want %v or earlier", got, first.Time)
+	}
+}
+
+func TestWhy_NothingLikelyWithoutChange(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
+	w.put(history.Delete, "secrets shop/other", "", "")
+	w.crashes()
+	answer := w.why("deployments shop/web")
+	if answer.Onset.IsZero() {
+		t.Error("got no onset, want one")
+	}
+	for _, c := range answer.Causes {
+		if c.Likely() {
+			t.Errorf("got %s as a likely cause, score %.2f, want none", c.Change.Ref, c.Score)
+		}
+	}
+}
