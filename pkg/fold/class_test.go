@@ -73,8 +73,8 @@ func TestClassOf_Update(t *testing.T) {
 		},
 		{"finalizers", "things.example.com", `"metadata":{}`, `"metadata":{"finalizers":["a"]}`, "x", true},
 		{
-			"deletion requested", "services", `"metadata":{}`, `"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}`,
-			"", true,
+			"deletion requested", "services", `"metadata":{}`,
+			`"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}`, "", true,
 		},
 		{"data", "configmaps", `"data":{"a":"1"}`, `"data":{"a":"2"}`, "kubectl-edit", false},
 		{"scheduled", "pods", `"spec":{}`, `"spec":{"nodeName":"n"}`, "kube-scheduler", true},

@@ -237,8 +237,10 @@ func endpoints() []endpoint {
 		{
 			path: v1.ObjectPath, id: "getObjectHistory",
 			parameters: slices.Concat(
-				[]string{v1.ParamStart, v1.ParamEnd, v1.ParamGroup, v1.ParamUID, v1.ParamVerb, v1.ParamManager,
-					v1.ParamClass},
+				[]string{
+					v1.ParamStart, v1.ParamEnd, v1.ParamGroup, v1.ParamUID, v1.ParamVerb, v1.ParamManager,
+					v1.ParamClass,
+				},
 				contents, []string{v1.ParamRevision, v1.ParamDescendants, v1.ParamOrder}, paging,
 				[]string{v1.ParamSummary, v1.ParamEmpty}),
 			answers: query(
