@@ -2,12 +2,17 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // whyOptions are the options of why, which shows what may have caused an
@@ -25,11 +30,12 @@ type whyOptions struct {
 func newWhy(conn *connection) *cobra.Command {
 	o := &whyOptions{connection: conn}
 	cmd := &cobra.Command{
-		Use:   "why (TYPE NAME | TYPE/NAME)",
-		Short: "Show what is wrong with an object, and the changes that may have caused it",
+		Use:   "why [TYPE NAME | TYPE/NAME]",
+		Short: "Show what is wrong with an object or in a namespace, and the changes that may have caused it",
 		Long: paragraphs(`
 			Show what is wrong with an object and with what it owns, since when, and the changes that
-			may have caused it, the likeliest first.
+			may have caused it, the likeliest first. Without an object, show the same of each object of
+			the namespace that a change within the last day broke, or that has a problem since then.
 
 			Candidates are changes that a person, a program or a node made before the problem began: of
 			the object, of what it uses and of what selects it, and others in its namespace shortly
@@ -37,12 +43,20 @@ func newWhy(conn *connection) *cobra.Command {
 			whether such a change can cause such a problem, who made them, and how rare they are. None
 			of them is known to be the cause.`),
 		Example: examples(conn.env, `
+			# What is wrong in the namespace shop?
+			watchhistory why -n shop
+
 			# Why does this Deployment not become ready?
 			watchhistory why deploy/web -n shop
 
 			# Why did it fail last night?
 			watchhistory why deploy web -n shop --at 2026-03-01T03:10:00Z`),
-		Args:              oneObject,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return oneObject(cmd, args)
+		},
 		ValidArgsFunction: conn.completeOne,
 		RunE:              runE(o),
 	}
@@ -75,6 +89,9 @@ func (o *whyOptions) validate() error {
 // run writes what is wrong with the object and what may have caused it, and
 // notes about what is not recorded.
 func (o *whyOptions) run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return o.withSession(ctx, func(s *session) error { return o.runNamespace(ctx, s) })
+	}
 	object, err := parseObject(args)
 	if err != nil {
 		return err
@@ -114,20 +131,109 @@ func (o *whyOptions) show(ctx context.Context, s *session, sub subject) error {
 	if err != nil {
 		return err
 	}
-	p := o.printer(&o.env, false, false)
-	switch o.format {
-	case "", "wide":
-		err = p.Why(&page.Why)
-	case "json":
-		err = p.JSON(&page.Why)
-	case "yaml":
-		err = p.YAML(&page.Why)
-	default:
-		err = o.writeTemplate(&o.env, &page.Why)
-	}
-	if err != nil {
+	if err := o.write(o.printer(&o.env, false, false), &page.Why, &page.Why); err != nil {
 		return err
 	}
 	o.notePage(&page.Page)
 	return nil
+}
+
+// write writes an answer as text, or the document in the format of --output.
+func (o *whyOptions) write(p *render.Printer, answer *v1.Why, document any) error {
+	switch o.format {
+	case "", "wide":
+		return p.Why(answer)
+	case "json":
+		return p.JSON(document)
+	case "yaml":
+		return p.YAML(document)
+	default:
+		return o.writeTemplate(&o.env, document)
+	}
+}
+
+// Limits of the answer about a namespace.
+const (
+	unhealthySince = 24 * time.Hour // before the time of the question
+	maxUnhealthy   = 5              // objects
+)
+
+// runNamespace writes the answers about the objects of the namespace that have
+// a problem.
+func (o *whyOptions) runNamespace(ctx context.Context, s *session) error {
+	if err := o.resolveMoments(ctx, s, o.location, &o.at); err != nil {
+		return err
+	}
+	end := o.at.time
+	if end.IsZero() {
+		end = o.env.recorderNow()
+	}
+	w := window{start: end.Add(-unhealthySince), end: o.at.time, limit: defaultLimit, chunkSize: defaultChunkSize}
+	found, err := s.newestRows(ctx, []client.EventsQuery{{Namespace: s.namespace}}, &w)
+	if err != nil {
+		return err
+	}
+	answers, more, err := o.unhealthy(ctx, s, found.rows)
+	if err != nil {
+		return err
+	}
+	p := o.printer(&o.env, false, false)
+	if o.isTable() {
+		for i := range answers {
+			if i > 0 {
+				_, _ = fmt.Fprintln(o.env.Out)
+			}
+			if err := p.Why(&answers[i]); err != nil {
+				return err
+			}
+		}
+	} else if err := o.write(p, nil, map[string]any{"items": answers}); err != nil {
+		return err
+	}
+	found.coverage.note(&queryOptions{connection: o.connection, window: w, output: o.output}, len(found.rows) == 0)
+	o.env.note(found.ignored.note())
+	o.env.note(gapsNote(len(found.gaps), true, ""))
+	switch {
+	case len(answers) == 0:
+		o.env.note("Nothing is wrong" + in(s.namespace) + ", as far as it is recorded since " +
+			clock(w.start.In(o.location), end.In(o.location)) + ".")
+	case more:
+		o.env.note(fmt.Sprintf("Only %d objects are shown; there may be more with a problem.", len(answers)))
+	}
+	return nil
+}
+
+// unhealthy returns the answers about objects of rows that still have a
+// problem, the newest row first. It reports whether there may be more.
+func (o *whyOptions) unhealthy(
+	ctx context.Context, s *session, rows []v1.Row,
+) (answers []v1.Why, more bool, err error) {
+	seen := map[v1.Object]bool{}
+	answers = []v1.Why{}
+	for _, row := range slices.Backward(rows) {
+		of := row.Object
+		of.UID = ""
+		failing := row.Kind == "problem" || row.Outcome != nil && row.Outcome.State == "failing"
+		if !failing || seen[of] || of.ResourceType == "" || row.Objects > 1 {
+			continue
+		}
+		seen[of] = true
+		if len(answers) == maxUnhealthy {
+			return answers, true, nil
+		}
+		page, err := s.Why(ctx, client.WhyQuery{
+			At: o.at.time, Namespace: history.ScopeOf(of.Namespace), Name: of.Name, Limit: o.limit,
+			Resource: schema.GroupResource{Group: of.Group, Resource: of.ResourceType}.String(),
+		})
+		if history.CodeOf(err) == history.NotFound {
+			continue // it was deleted
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if len(page.Symptoms) > 0 {
+			answers = append(answers, page.Why)
+		}
+	}
+	return answers, false, nil
 }

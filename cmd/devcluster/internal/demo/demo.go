@@ -157,7 +157,7 @@ func (d *demo) ask(ctx context.Context) error {
 		"related deployment/web -n shop --since 10m",
 		// Everyone sees what the cluster lets them see live.
 		"-A --since 10m --as jane",
-		"-A --since 10m --as sam",
+		"get configmaps -A --since 10m --as sam",
 	} {
 		if err := d.show(ctx, append([]string{"watchhistory"}, strings.Fields(question)...)); err != nil {
 			return err
