@@ -143,13 +143,19 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 // complete adds to a row what follows from its changes and what surrounds them.
 // Rows may be completed concurrently.
 func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
-	if err = f.count(ctx, row); err != nil {
+	until := f.end
+	if len(row.Changes) > 0 {
+		if until, err = f.until(ctx, row.Last().Record); err != nil {
+			return err
+		}
+	}
+	if err = f.count(ctx, row, until); err != nil {
 		return err
 	}
-	if row.Outcome, err = f.outcome(ctx, row); err != nil {
+	if row.Outcome, err = f.outcome(ctx, row, until); err != nil {
 		return err
 	}
-	return f.surround(ctx, row)
+	return f.surround(ctx, row, until)
 }
 
 // viewOfConsequences returns what the caller may read in the namespaces of a
@@ -334,23 +340,26 @@ func (f *folding) owner(ctx context.Context, uid types.UID) (*history.Record, er
 }
 
 // count counts the consequences of a row. Those of an object belong to its
-// newest root change before them.
-func (f *folding) count(ctx context.Context, row *FoldedRow) error {
+// newest root change before them. last is when those of the newest change end.
+func (f *folding) count(ctx context.Context, row *FoldedRow, last time.Time) error {
 	row.Counted = true
 	if len(row.Changes) == 0 {
 		row.Consequences = len(row.Onsets)
 		return nil
 	}
 	objects := map[types.UID]bool{}
-	for _, c := range row.Changes {
+	for i, c := range row.Changes {
 		objects[c.Ref.UID] = true
 		if len(objects) > maxRowObjects || row.Consequences >= maxConsequences {
 			row.Counted = false
 			return nil
 		}
-		until, err := f.until(ctx, c.Record)
-		if err != nil {
-			return err
+		until := last
+		if i < len(row.Changes)-1 {
+			var err error
+			if until, err = f.until(ctx, c.Record); err != nil {
+				return err
+			}
 		}
 		found, complete, err := f.consequences(ctx, c.Record, until, maxConsequences-row.Consequences)
 		if err != nil {

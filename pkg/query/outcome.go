@@ -28,18 +28,15 @@ const (
 )
 
 // outcome returns how the newest change of a row ended, or nil if the record
-// does not show it. Without a change, it returns the problem.
-func (f *folding) outcome(ctx context.Context, row *FoldedRow) (*Outcome, error) {
+// does not show it. Without a change, it returns the problem. until is when the
+// consequences of that change end.
+func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) (*Outcome, error) {
 	if len(row.Changes) == 0 {
 		return f.problems(ctx, row.Onsets, f.present())
 	}
 	last := row.Last()
 	if last.Verb == history.Delete {
 		return nil, nil
-	}
-	until, err := f.until(ctx, last.Record)
-	if err != nil {
-		return nil, err
 	}
 	// What happens while the namespace is deleted is not an outcome.
 	ends, ending := f.terminating[last.Ref.Namespace]

@@ -55,7 +55,7 @@ var (
 // surround adds to a row what its newest change alone does not show: the
 // release that made it, an earlier version that it returns to, and the objects
 // that use it.
-func (f *folding) surround(ctx context.Context, row *FoldedRow) error {
+func (f *folding) surround(ctx context.Context, row *FoldedRow, until time.Time) error {
 	if len(row.Changes) == 0 || row.Kind == fold.Removal {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (f *folding) surround(ctx context.Context, row *FoldedRow) error {
 		row.UsedBy = uses[subjectKey{last.Ref.GroupResource(), last.Ref.Name}]
 	case services:
 		if row.Outcome == nil && last.Verb != history.Delete {
-			row.Outcome, err = f.selected(ctx, full)
+			row.Outcome, err = f.selected(ctx, full, until)
 		}
 	}
 	return err
@@ -190,10 +190,9 @@ func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey]
 
 // selected returns how many pods a Service selects at the end of the time that
 // belongs to its change. It returns nil if the Service has no selector.
-func (f *folding) selected(ctx context.Context, service *history.Record) (*Outcome, error) {
-	until, err := f.until(ctx, service)
-	if err != nil || service.Object == nil {
-		return nil, err
+func (f *folding) selected(ctx context.Context, service *history.Record, until time.Time) (*Outcome, error) {
+	if service.Object == nil {
+		return nil, nil
 	}
 	if until.IsZero() {
 		until = f.present()
