@@ -85,10 +85,7 @@ func (s *session) newestRows(ctx context.Context, queries []client.EventsQuery, 
 // readRows is [session.read] for folded rows.
 func (s *session) readRows(ctx context.Context, q client.EventsQuery, w *window, r *foldedResult) error {
 	for n := 0; ; {
-		q.Limit = w.chunkSize
-		if w.limit > 0 {
-			q.Limit = min(q.Limit, w.limit-n)
-		}
+		q.Limit = w.pageSize(n)
 		page, err := s.Folded(ctx, q)
 		if err != nil {
 			return err
@@ -96,13 +93,7 @@ func (s *session) readRows(ctx context.Context, q client.EventsQuery, w *window,
 		r.rows = append(r.rows, page.Rows...)
 		n += len(page.Rows)
 		if !page.HasMore || w.limit > 0 && n >= w.limit {
-			r.matches = append(r.matches, max(page.Total, n))
-			r.cut = r.cut || page.HasMore
-			r.ignored.add(page.Ignored)
-			r.coverage.add(&page.Page)
-			if page.Gaps > 0 {
-				r.withGaps = append(r.withGaps, q)
-			}
+			r.endQuery(q, n, &page.Page)
 			return nil
 		}
 		q.Cursor = page.Next

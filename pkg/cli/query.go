@@ -64,11 +64,7 @@ func (r *result) start(w *window) time.Time {
 func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *result) error {
 	newest := time.Time{}
 	for n := 0; ; {
-		// Each query reads at most as many records as can be shown.
-		q.Limit = w.chunkSize
-		if w.limit > 0 {
-			q.Limit = min(q.Limit, w.limit-n)
-		}
+		q.Limit = w.pageSize(n)
 		page, err := s.Events(ctx, q)
 		if err != nil {
 			return err
@@ -80,17 +76,23 @@ func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *
 		n += len(page.Events)
 		if !page.HasMore || w.limit > 0 && n >= w.limit {
 			r.newestOf = append(r.newestOf, newest)
-			r.matches = append(r.matches, max(page.Total, n))
-			r.exact = r.exact && page.TotalExact
-			r.cut = r.cut || page.HasMore
-			r.ignored.add(page.Ignored)
-			r.coverage.add(&page.Page)
-			if page.Gaps > 0 {
-				r.withGaps = append(r.withGaps, q)
-			}
+			r.endQuery(q, n, &page.Page)
 			return nil
 		}
 		q.Cursor = page.Next
+	}
+}
+
+// endQuery adds what the last page of a query reports about the whole query, of
+// which n records or rows were read.
+func (r *result) endQuery(q client.EventsQuery, n int, page *client.Page) {
+	r.matches = append(r.matches, max(page.Total, n))
+	r.exact = r.exact && page.TotalExact
+	r.cut = r.cut || page.HasMore
+	r.ignored.add(page.Ignored)
+	r.coverage.add(page)
+	if page.Gaps > 0 {
+		r.withGaps = append(r.withGaps, q)
 	}
 }
 

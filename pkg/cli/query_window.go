@@ -65,6 +65,15 @@ func (w *window) validate() error {
 	}
 }
 
+// pageSize returns how many records the next page of a query may have after n
+// were read: not more than can be shown.
+func (w *window) pageSize(n int) int {
+	if w.limit > 0 {
+		return min(w.chunkSize, w.limit-n)
+	}
+	return w.chunkSize
+}
+
 // isSet reports whether the window has a start or an end.
 func (w *window) isSet() bool { return !w.start.IsZero() || !w.end.IsZero() }
 

@@ -136,14 +136,10 @@ func (c *Client) All(ctx context.Context, q EventsQuery) iter.Seq2[v1.Event, err
 // Object returns one page of an object's own records, and of the Events
 // regarding it. An object without a history has two empty lists.
 func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error) {
-	if err := q.validate(); err != nil {
+	at, err := c.objectURL(v1.EventsPath, q, q.values())
+	if err != nil {
 		return nil, err
 	}
-	at := c.base.JoinPath(v1.EventsPath)
-	for _, segment := range q.path() {
-		at = at.JoinPath(url.PathEscape(segment))
-	}
-	at.RawQuery = q.values().Encode()
 	namespace, _ := q.Namespace.Namespace()
 	page := &ObjectPage{ObjectHistory: v1.ObjectHistory{
 		Namespace: namespace, ResourceType: q.Resource, ResourceName: q.Name,
@@ -269,4 +265,18 @@ func (c *Client) count(header http.Header, name string, absent int) (int, error)
 		return 0, c.notARecorder(errors.New(name + " is " + quote.Line(text)))
 	}
 	return n, nil
+}
+
+// objectURL returns the URL of an object below a path of the API, with
+// parameters. It returns an error if the query does not name one object.
+func (c *Client) objectURL(root string, of ObjectQuery, parameters url.Values) (*url.URL, error) {
+	if err := of.validate(); err != nil {
+		return nil, err
+	}
+	at := c.base.JoinPath(root)
+	for _, segment := range []string{of.Namespace.String(), of.Resource, of.Name} {
+		at = at.JoinPath(url.PathEscape(segment))
+	}
+	at.RawQuery = parameters.Encode()
+	return at, nil
 }

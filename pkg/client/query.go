@@ -111,11 +111,6 @@ func (q *ObjectQuery) validate() error {
 	}
 }
 
-// path returns the segments below [v1.EventsPath].
-func (q *ObjectQuery) path() []string {
-	return []string{q.Namespace.String(), q.Resource, q.Name}
-}
-
 // values returns the query, except for its path, as parameters of the API.
 func (q *ObjectQuery) values() url.Values {
 	v := pageValues(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)

@@ -56,15 +56,10 @@ type RelationsPage struct {
 //
 // The positions in the relations are valid, and there is at least one object.
 func (c *Client) Relations(ctx context.Context, q RelationsQuery) (*RelationsPage, error) {
-	of := q.object()
-	if err := of.validate(); err != nil {
+	at, err := c.objectURL(v1.RelationsRoot, q.object(), q.values())
+	if err != nil {
 		return nil, err
 	}
-	at := c.base.JoinPath(v1.RelationsRoot)
-	for _, segment := range of.path() {
-		at = at.JoinPath(url.PathEscape(segment))
-	}
-	at.RawQuery = q.values().Encode()
 	page := &RelationsPage{RelationGraph: v1.RelationGraph{
 		Objects: []v1.RelatedObject{}, Relations: []v1.Relation{},
 	}}

@@ -24,8 +24,8 @@ type WhyQuery struct {
 }
 
 // object returns the object of the query.
-func (q *WhyQuery) object() *ObjectQuery {
-	return &ObjectQuery{Namespace: q.Namespace, Resource: q.Resource, Name: q.Name}
+func (q *WhyQuery) object() ObjectQuery {
+	return ObjectQuery{Namespace: q.Namespace, Resource: q.Resource, Name: q.Name}
 }
 
 // values returns the query as parameters of the API.
@@ -49,15 +49,10 @@ type WhyPage struct {
 // caused it, the likeliest first. If the object did not exist and nothing leads
 // to it, the error has the code [history.NotFound].
 func (c *Client) Why(ctx context.Context, q WhyQuery) (*WhyPage, error) {
-	of := q.object()
-	if err := of.validate(); err != nil {
+	at, err := c.objectURL(v1.WhyRoot, q.object(), q.values())
+	if err != nil {
 		return nil, err
 	}
-	at := c.base.JoinPath(v1.WhyRoot)
-	for _, segment := range of.path() {
-		at = at.JoinPath(url.PathEscape(segment))
-	}
-	at.RawQuery = q.values().Encode()
 	page := &WhyPage{}
 	header, err := c.get(ctx, at, value(&page.Why))
 	if err != nil {
