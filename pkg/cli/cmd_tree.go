@@ -94,17 +94,26 @@ func (o *treeOptions) run(ctx context.Context, args []string) error {
 }
 
 // read reads the relations from the first namespace that has the object.
-func (o *treeOptions) read(ctx context.Context, s *session, sub subject) (page *client.RelationsPage, err error) {
-	for _, namespace := range sub.namespaces(s.namespace) {
-		page, err = s.Relations(ctx, client.RelationsQuery{
+func (o *treeOptions) read(ctx context.Context, s *session, sub subject) (*client.RelationsPage, error) {
+	return firstFound(ctx, s, &o.env, sub, func(namespace history.NamespaceScope) (*client.RelationsPage, error) {
+		return s.Relations(ctx, client.RelationsQuery{
 			At: o.time, Namespace: namespace, Resource: sub.resourceArg(), Name: sub.name, Depth: o.depth,
 		})
-		if history.CodeOf(err) != history.NotFound {
-			return page, err
+	})
+}
+
+// firstFound returns the answer about an object in the first of its namespaces
+// that has one. If there is none, the error explains what is recorded.
+func firstFound[A any](
+	ctx context.Context, s *session, env *Environment, sub subject, ask func(history.NamespaceScope) (*A, error),
+) (answer *A, err error) {
+	for _, namespace := range sub.namespaces(s.namespace) {
+		if answer, err = ask(namespace); history.CodeOf(err) != history.NotFound {
+			return answer, err
 		}
 	}
 	if known, knownErr := s.hasHistory(ctx, sub, ""); knownErr == nil && !known {
-		return nil, s.noHistory(ctx, &o.env, sub, "")
+		return nil, s.noHistory(ctx, env, sub, "")
 	}
 	return nil, err
 }

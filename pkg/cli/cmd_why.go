@@ -110,19 +110,12 @@ func (o *whyOptions) run(ctx context.Context, args []string) error {
 }
 
 // read reads the answer from the first namespace that has the object.
-func (o *whyOptions) read(ctx context.Context, s *session, sub subject) (page *client.WhyPage, err error) {
-	for _, namespace := range sub.namespaces(s.namespace) {
-		page, err = s.Why(ctx, client.WhyQuery{
+func (o *whyOptions) read(ctx context.Context, s *session, sub subject) (*client.WhyPage, error) {
+	return firstFound(ctx, s, &o.env, sub, func(namespace history.NamespaceScope) (*client.WhyPage, error) {
+		return s.Why(ctx, client.WhyQuery{
 			At: o.time, Namespace: namespace, Resource: sub.resourceArg(), Name: sub.name, Limit: o.limit,
 		})
-		if history.CodeOf(err) != history.NotFound {
-			return page, err
-		}
-	}
-	if known, knownErr := s.hasHistory(ctx, sub, ""); knownErr == nil && !known {
-		return nil, s.noHistory(ctx, &o.env, sub, "")
-	}
-	return nil, err
+	})
 }
 
 // show writes the answer in the format of --output.
