@@ -15,6 +15,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // The bounds of one folded page.
@@ -107,7 +108,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	f := folding{
 		service: s, view: view, end: q.End,
 		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
-		terminating: map[string]time.Time{}, used: map[problemKey][]usedObject{},
+		terminating: map[string]time.Time{}, used: map[problemKey][]usedObject{}, extra: s.options.Symptoms(),
 	}
 	folded := FoldedPage{Page: page}
 	if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
@@ -180,8 +181,9 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 type folding struct {
 	service *Service
 	view    history.View
-	end     time.Time  // of the question; zero: none
-	mu      sync.Mutex // guards owners and uses
+	end     time.Time      // of the question; zero: none
+	extra   *symptom.Extra // configured rules
+	mu      sync.Mutex     // guards owners and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record

@@ -91,14 +91,21 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 			return nil, err
 		}
 		if outcome == nil {
-			h := symptom.HealthAt(r, at)
+			h, err := f.extra.HealthAt(ctx, r, at)
+			if err != nil {
+				return nil, err
+			}
 			if h.State == symptom.Unknown {
 				return nil, nil
 			}
 			outcome = &Outcome{State: h.State, Text: h.Text, Reached: r.Time}
 			continue
 		}
-		if symptom.HealthOf(r).State != outcome.State {
+		before, err := f.extra.HealthAt(ctx, r, r.Time)
+		if err != nil {
+			return nil, err
+		}
+		if before.State != outcome.State {
 			return outcome, nil
 		}
 		outcome.Reached = r.Time
@@ -137,7 +144,10 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 		if newest == nil || newest.Verb == history.Delete && v.Regarding == nil {
 			continue
 		}
-		found := symptom.At(newest, at)
+		found, err := f.extra.At(ctx, newest, at)
+		if err != nil {
+			return nil, err
+		}
 		if len(found) == 0 {
 			continue
 		}
