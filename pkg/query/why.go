@@ -543,7 +543,10 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		end = w.end
 	}
 	add := func(filter history.Filter, limit int, n *neighbour) error {
-		filter.Start, filter.End, filter.View = w.answer.Searched, end, w.view
+		filter.Start, filter.End = w.answer.Searched, end
+		if filter.View == nil {
+			filter.View = w.view
+		}
 		filter.Classes = []history.Class{history.Root}
 		found, err := w.roots(ctx, filter, limit)
 		if err != nil {
@@ -559,7 +562,7 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 				c.Rule = n.path[len(n.path)-1].Rule
 			}
 			c.Dangling = n.State == Missing
-			c.Named = w.names(c.Change.Ref.Name)
+			c.Named = n.named || w.names(c.Change.Ref.Name)
 			all = append(all, c)
 			ref := c.Change.Ref
 			w.paths[nameOf(ref)] = n.path
@@ -577,6 +580,15 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		named.Resources = append(named.Resources, n.Ref.GroupResource())
 		named.Verbs = n.verbs
 		if err := add(named, perObject, &n); err != nil {
+			return nil, err
+		}
+	}
+	hosts, err := w.hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range hosts {
+		if err := add(hosts[i].filter, perObject, &hosts[i].neighbour); err != nil {
 			return nil, err
 		}
 	}

@@ -108,7 +108,8 @@ func TestExtra_Begin(t *testing.T) {
 		{"ends", clusters.String(), `{"lag":31}`, `{"lag":1}`, history.Update, nil, false},
 		{
 			"another begins", clusters.String(), `{"lag":31}`, `{"lag":31,"bad":true}`, history.Update,
-			[]string{"Lag: Lag", "Bad: Bad"}, true,
+			[]string{"Lag: Lag", "Bad: Bad"},
+			true,
 		},
 		{"created", clusters.String(), "", `{"bad":true}`, history.Create, []string{"Bad: Bad"}, true},
 		{"not known before", clusters.String(), "", `{"bad":true}`, history.Update, []string{"Bad: Bad"}, true},
