@@ -9,7 +9,7 @@ import (
 )
 
 // serviceHost matches the host of a Service: its name, its namespace and svc.
-var serviceHost = regexp.MustCompile( //nolint:gochecknoglobals // a constant
+var serviceHost = regexp.MustCompile(
 	`(?:^|[^-.a-z0-9])([a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)\.svc(?:[^-a-z0-9]|$)`)
 
 // maxHosts bounds the Services in other namespaces whose changes are read.

@@ -146,11 +146,13 @@ func TestExtra_AddsToTable(t *testing.T) {
 	}{
 		{"none", `{"lag":1,` + ready + `}`, history.Update, nil, symptom.Health{State: symptom.Ready, Text: "ready"}},
 		{
-			"ready", `{"lag":31,` + ready + `}`, history.Update, []string{"Lag: Lag"},
+			"ready", `{"lag":31,` + ready + `}`, history.Update,
+			[]string{"Lag: Lag"},
 			symptom.Health{State: symptom.Failing, Text: "Lag"},
 		},
 		{
-			"unknown", `{"lag":31}`, history.Update, []string{"Lag: Lag"},
+			"unknown", `{"lag":31}`, history.Update,
+			[]string{"Lag: Lag"},
 			symptom.Health{State: symptom.Failing, Text: "Lag"},
 		},
 		{
@@ -159,7 +161,8 @@ func TestExtra_AddsToTable(t *testing.T) {
 			symptom.Health{State: symptom.Failing, Text: "not ready: Expired"},
 		},
 		{
-			"deleted", `{"lag":31}`, history.Delete, []string{"Lag: Lag"},
+			"deleted", `{"lag":31}`, history.Delete,
+			[]string{"Lag: Lag"},
 			symptom.Health{State: symptom.Done, Text: "deleted"},
 		},
 	} {

@@ -22,14 +22,7 @@ func gaps() []incident {
 				s.ready("web")
 				s.serveMetrics()
 				s.measure("web")
-				s.create(byApply, `apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: web}
-spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
-  minReplicas: 2
-  maxReplicas: 5
-  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]`)
+				s.create(byApply, autoscaler)
 				s.scales("web", corev1.ConditionTrue)
 			},
 			play: func(s *stage) {
