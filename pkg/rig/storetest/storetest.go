@@ -107,6 +107,7 @@ func promises() []promise {
 		{"ReservedResourcesOnlyByName", reservedOnlyByName},
 		{"PagesAreComplete", pagesAreComplete},
 		{"CountEqualsScan", countEqualsScan},
+		{"ObjectsAreTheirFirstRecords", objectsAreFirst},
 		{"CursorValidDuringAppends", cursorValidDuringAppends},
 		{"ScanIsSnapshot", scanIsSnapshot},
 		{"ResultsBelongToCaller", resultsBelongToCaller},
