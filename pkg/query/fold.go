@@ -191,9 +191,9 @@ type folding struct {
 	owners map[types.UID]*history.Record
 	// owning has the resources of the owners of objects, by their resource.
 	owning map[schema.GroupResource][]schema.GroupResource
-	// terminating is when the deletion of each namespace was requested whose
-	// deletion is on the page.
-	terminating map[string]time.Time
+	// terminations are the deletions of each namespace that were read for the
+	// page, ascending.
+	terminations map[string][]termination
 	// uses has the users of ConfigMaps and Secrets by namespace.
 	uses map[string]map[subjectKey][]Subject
 }
@@ -203,7 +203,7 @@ func newFolding(s *Service, view history.View, end time.Time) *folding {
 	return &folding{
 		service: s, view: view, end: end,
 		owners: map[types.UID]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
-		terminating: map[string]time.Time{}, uses: map[string]map[subjectKey][]Subject{},
+		terminations: map[string][]termination{}, uses: map[string]map[subjectKey][]Subject{},
 	}
 }
 
@@ -223,12 +223,10 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 		}
 		c := fold.Change{Record: v.Record, Summary: v.Summary}
 		if v.Verb == history.Delete && v.Ref.Resource == "namespaces" && v.Ref.Group == "" {
-			full, err := newSummarizer(f.service.reader).withObject(ctx, v.Record)
-			if err != nil {
+			var err error
+			if c.Terminating, err = f.requested(ctx, v.Record); err != nil {
 				return nil, err
 			}
-			c.Terminating = deletionRequested(full.Object)
-			f.terminating[v.Ref.Name] = c.Terminating
 		}
 		changes = append(changes, c)
 	}
@@ -247,6 +245,46 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 		return a.Start().Compare(b.Start())
 	})
 	return rows, nil
+}
+
+// termination is the deletion of a namespace.
+type termination struct {
+	deleted   time.Time
+	requested time.Time // zero if it is not known
+}
+
+// requested returns when the deletion of a deleted namespace was requested. A
+// page that is cut folds the same version several times, and reads it once.
+func (f *folding) requested(ctx context.Context, r *history.Record) (time.Time, error) {
+	all := f.terminations[r.Ref.Name]
+	i, known := slices.BinarySearchFunc(all, r.Time, func(t termination, at time.Time) int {
+		return t.deleted.Compare(at)
+	})
+	if known {
+		return all[i].requested, nil
+	}
+	full, err := newSummarizer(f.service.reader).withObject(ctx, r)
+	if err != nil {
+		return time.Time{}, err
+	}
+	requested := deletionRequested(full.Object)
+	f.terminations[r.Ref.Name] = slices.Insert(all, i, termination{r.Time, requested})
+	return requested, nil
+}
+
+// terminating returns when the deletion of the namespace was requested that
+// existed at a time. It is zero if the page does not have its deletion, and if
+// it was requested before.
+func (f *folding) terminating(namespace string, at time.Time) time.Time {
+	for _, t := range f.terminations[namespace] {
+		if t.deleted.After(at) {
+			if t.requested.After(at) {
+				return t.requested
+			}
+			break
+		}
+	}
+	return time.Time{}
 }
 
 // deletionRequested returns the deletionTimestamp of an object, or zero.
