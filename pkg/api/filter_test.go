@@ -38,6 +38,10 @@ func (f *filterReader) Objects(context.Context, history.Scan, int) ([]*history.R
 	return nil, true, nil
 }
 
+func (f *filterReader) MayMatch(_ context.Context, filters []history.Filter) ([]bool, error) {
+	return make([]bool, len(filters)), nil
+}
+
 func (f *filterReader) State(context.Context, history.StateScan) iter.Seq2[*history.Record, error] {
 	return func(func(*history.Record, error) bool) {}
 }

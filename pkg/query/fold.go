@@ -100,6 +100,9 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		return FoldedPage{}, err
 	}
 	folded.Versions = nil
+	if err := f.probe(ctx, folded.Rows); err != nil {
+		return FoldedPage{}, err
+	}
 	rowsOf, inner := errgroup.WithContext(ctx)
 	rowsOf.SetLimit(concurrentRows)
 	for i := range folded.Rows {
@@ -194,6 +197,8 @@ type folding struct {
 	// terminations are the deletions of each namespace that were read for the
 	// page, ascending.
 	terminations map[string][]termination
+	// traces has what may follow from changes of the rows' objects.
+	traces map[types.UID]trace
 	// uses has the users of ConfigMaps and Secrets by namespace.
 	uses map[string]map[subjectKey][]Subject
 }
@@ -203,7 +208,8 @@ func newFolding(s *Service, view history.View, end time.Time) *folding {
 	return &folding{
 		service: s, view: view, end: end,
 		owners: map[types.UID]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
-		terminations: map[string][]termination{}, uses: map[string]map[subjectKey][]Subject{},
+		terminations: map[string][]termination{}, traces: map[types.UID]trace{},
+		uses: map[string]map[subjectKey][]Subject{},
 	}
 }
 
@@ -514,6 +520,53 @@ func (f *folding) sequel(ctx context.Context, r *history.Record) (sequel, error)
 // server.
 const clockSlack = time.Hour
 
+// trace is what the log may have of an object besides its versions.
+type trace struct {
+	events bool // about the object, since the first row
+	owned  bool // objects that it owns
+}
+
+// probe sets the traces of the objects that changed in rows: most objects own
+// nothing, and no Event is about them. To find that out for all rows together
+// costs less than a search for each. It must be called before the rows are
+// completed.
+func (f *folding) probe(ctx context.Context, rows []FoldedRow) error {
+	var begin time.Time
+	var changed []*history.Record
+	seen := map[types.UID]bool{}
+	for i := range rows {
+		if start := rows[i].Start(); begin.IsZero() || start.Before(begin) {
+			begin = start
+		}
+		for _, c := range rows[i].Changes {
+			if !seen[c.Ref.UID] {
+				seen[c.Ref.UID] = true
+				changed = append(changed, c.Record)
+			}
+		}
+	}
+	var filters []history.Filter
+	for _, r := range changed {
+		filters = append(filters, history.Filter{Start: begin, End: f.end, Regarding: target(r)},
+			history.Filter{End: f.end, Owner: r.Ref.UID})
+	}
+	may, err := f.service.reader.MayMatch(ctx, filters)
+	if err != nil {
+		return err
+	}
+	for i, r := range changed {
+		f.traces[r.Ref.UID] = trace{events: may[2*i], owned: may[2*i+1]}
+	}
+	return nil
+}
+
+// target returns an object as the target of Events.
+func target(r *history.Record) *history.Target {
+	return &history.Target{
+		Group: r.Ref.Group, Kind: r.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, UID: r.Ref.UID,
+	}
+}
+
 // relative is an object whose versions and Events may follow from a change.
 type relative struct {
 	*history.Record
@@ -547,20 +600,19 @@ func (f *folding) consequences(
 					o.until = own[len(own)-1]
 				}
 			}
-			events := history.Filter{Start: start, End: o.until, View: f.view, Regarding: &history.Target{
-				Group: o.Ref.Group, Kind: o.Kind, Namespace: o.Ref.Namespace, Name: o.Ref.Name, UID: o.Ref.UID,
-			}}
-			regarding, err := f.scan(ctx, events, most-n)
-			if err != nil {
-				return 0, false, err
-			}
-			for _, r := range regarding {
-				if r.Class != history.Root {
-					n++
+			has, known := f.traces[o.Ref.UID]
+			if has.events || !known {
+				events, err := f.events(ctx, o, start, most-n)
+				if err != nil {
+					return 0, false, err
 				}
+				n += events
 			}
 			if n > most {
 				return most, false, nil
+			}
+			if known && !has.owned {
+				continue
 			}
 			children, all, err := f.children(ctx, o, start, seen)
 			if err != nil {
@@ -622,14 +674,18 @@ func (f *folding) children(
 	return objects, all, nil
 }
 
-// scan returns the records of a filter, oldest first: at most one more than
-// most.
-func (f *folding) scan(ctx context.Context, filter history.Filter, most int) (found []*history.Record, err error) {
-	for r, err := range f.service.reader.Scan(ctx, history.Scan{Filter: filter, Limit: max(most, 0) + 1}) {
+// events counts the Events regarding an object that follow from a change, at
+// most one more than most.
+func (f *folding) events(ctx context.Context, of relative, start time.Time, most int) (n int, err error) {
+	regarding := history.Filter{Start: start, End: of.until, View: f.view, Regarding: target(of.Record)}
+	scan := history.Scan{Filter: regarding, Limit: max(most, 0) + 1}
+	for r, err := range f.service.reader.Scan(ctx, scan) {
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		found = append(found, r)
+		if r.Class != history.Root {
+			n++
+		}
 	}
-	return found, nil
+	return n, nil
 }

@@ -24,6 +24,10 @@ type Reader interface {
 	// at no more than "most" versions. If complete is false, there may be
 	// further objects. The caller owns the records.
 	Objects(ctx context.Context, scan history.Scan, most int) (first []*history.Record, complete bool, err error)
+	// MayMatch reports for each filter whether the log may have a version that
+	// it selects. If it reports false, there is none. For filters with an owner
+	// or a target, it costs much less than as many scans.
+	MayMatch(ctx context.Context, filters []history.Filter) (may []bool, err error)
 	// State yields a page of a state. The rules of Scan apply. A time before
 	// the retention is a [history.NotFound] error.
 	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]

@@ -280,11 +280,19 @@ func (r *reader) allowed(ctx context.Context, p *plan, f func(indexHit) error) f
 	}
 }
 
-// days calls f for the hits of a span, day by day in the span's order. It skips
-// the days before the oldest version: without a lower bound, a span begins in
-// 1970.
+// days calls f for the hits of a span, day by day in the span's order.
 func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
-	if len(p.ranges) == 0 || sp.from > sp.to {
+	if len(p.ranges) == 0 {
+		return nil
+	}
+	return r.spanDays(sp, func(day uint16) (bool, error) { return r.day(p, day, sp, f) })
+}
+
+// spanDays calls f for the days of a span, in its order, until f returns false.
+// It skips the days before the oldest version: without a lower bound, a span
+// begins in 1970.
+func (r *reader) spanDays(sp span, f func(day uint16) (bool, error)) error {
+	if sp.from > sp.to {
 		return nil
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
@@ -300,7 +308,7 @@ func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
 		day, step = last, -1
 	}
 	for ; first <= day && day <= last; day += step {
-		if more, err := r.day(p, uint16(day), sp, f); !more || err != nil {
+		if more, err := f(uint16(day)); !more || err != nil {
 			return err
 		}
 		if r.droppedMeanwhile(uint16(day)) {

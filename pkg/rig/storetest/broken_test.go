@@ -48,6 +48,7 @@ type broken struct {
 	gaps       func([]history.Gap) []history.Gap
 	count      func(n int) int
 	objects    func([]*history.Record, bool) ([]*history.Record, bool)
+	mayMatch   func([]bool)
 	register   func(context.Context, history.Resource) error
 	resources  func(*history.Resource)
 	prune      func(context.Context) error
@@ -130,6 +131,14 @@ func (b *broken) Objects(ctx context.Context, sc history.Scan, most int) ([]*his
 		first, complete = b.objects(first, complete)
 	}
 	return first, complete, err
+}
+
+func (b *broken) MayMatch(ctx context.Context, filters []history.Filter) ([]bool, error) {
+	may, err := b.Log.MayMatch(ctx, filters)
+	if b.mayMatch != nil {
+		b.mayMatch(may)
+	}
+	return may, err
 }
 
 func (b *broken) Register(ctx context.Context, r history.Resource) error {

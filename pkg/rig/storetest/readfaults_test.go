@@ -43,6 +43,9 @@ func readingFaults() []fault {
 		{"says that all objects are there", []string{"ObjectsAreTheirFirstRecords"}, func(b *broken) {
 			b.objects = func(first []*history.Record, _ bool) ([]*history.Record, bool) { return first, true }
 		}},
+		{"misses what a filter selects", []string{"MayMatchMissesNothing"}, func(b *broken) {
+			b.mayMatch = func(may []bool) { clear(may) }
+		}},
 		{"includes the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
 			b.changeScan(func(sc *history.Scan) {
 				if !sc.End.IsZero() {

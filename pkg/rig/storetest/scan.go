@@ -139,6 +139,32 @@ func objectsAreFirst(s *subject) {
 	}
 }
 
+// mayMatchMissesNothing compares what the log may have with the records of
+// every filter, one by one and together.
+func mayMatchMissesNothing(s *subject) {
+	records := s.population()
+	var names []string
+	var all []history.Filter
+	for what, f := range filters(records) {
+		names, all = append(names, what), append(all, f)
+	}
+	together, err := s.MayMatch(s.t.Context(), all)
+	if err != nil || len(together) != len(all) {
+		s.t.Fatalf("got %d results, error %v, want %d", len(together), err, len(all))
+	}
+	for i, f := range all {
+		alone, err := s.MayMatch(s.t.Context(), []history.Filter{f})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n := len(matching(f, history.OldestFirst, records))
+		if n > 0 && (!together[i] || !alone[0]) {
+			s.t.Errorf("records %s: got that there is none: %t together, %t alone, want %d",
+				names[i], !together[i], !alone[0], n)
+		}
+	}
+}
+
 // cursorValidDuringAppends appends between two pages of every filter. Oldest
 // first, the pages include the new records. Newest first, they don't. No record
 // is missing or duplicated. A cursor of a closed log is valid after it is

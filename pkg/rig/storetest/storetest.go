@@ -108,6 +108,7 @@ func promises() []promise {
 		{"PagesAreComplete", pagesAreComplete},
 		{"CountEqualsScan", countEqualsScan},
 		{"ObjectsAreTheirFirstRecords", objectsAreFirst},
+		{"MayMatchMissesNothing", mayMatchMissesNothing},
 		{"CursorValidDuringAppends", cursorValidDuringAppends},
 		{"ScanIsSnapshot", scanIsSnapshot},
 		{"ResultsBelongToCaller", resultsBelongToCaller},
