@@ -29,11 +29,15 @@ const (
 // read. The others have rows of their own.
 const maxUsing = 1_000
 
-// effects are the resources whose changes have consequences beyond ownership.
-var effects = []struct { //nolint:gochecknoglobals // a constant table
-	plural, kind string // of the core group
+// effect is how long a change of a resource of the core group has consequences
+// for the objects that use it.
+type effect struct {
+	plural, kind string
 	within       time.Duration
-}{
+}
+
+// effects are the resources whose changes have consequences beyond ownership.
+var effects = []effect{ //nolint:gochecknoglobals // a constant table
 	{"nodes", "Node", nodeEffect},
 	{"configmaps", "ConfigMap", useEffect},
 	{"secrets", "Secret", useEffect},
@@ -50,6 +54,7 @@ var effects = []struct { //nolint:gochecknoglobals // a constant table
 // use that node.
 type beyond struct {
 	folding *folding
+	rules   relation.Rules // that lead to effects
 	// changes are those of used objects, ascending.
 	changes map[usedObject][]usedChange
 	// times are those of the changes by namespace, ascending.
@@ -87,6 +92,11 @@ func (f *folding) newBeyond(rows []FoldedRow) *beyond {
 		folding: f, changes: map[usedObject][]usedChange{}, times: map[string][]time.Time{},
 		before: map[types.UID]usedChange{},
 	}
+	b.rules = slices.DeleteFunc(relation.All(), func(r relation.Rule) bool {
+		return r.Selects || r.Name == relation.Owner || !slices.ContainsFunc(effects, func(e effect) bool {
+			return slices.Contains(r.To, schema.GroupResource{Resource: e.plural})
+		})
+	})
 	for i := range rows {
 		for _, c := range rows[i].Changes {
 			for _, e := range effects {
@@ -118,7 +128,7 @@ func (b *beyond) row(ctx context.Context, problem *history.Record, chain []*hist
 		newest = before
 	}
 	if b.mayFollow(chain[0].Ref.Namespace, problem.Time) {
-		used, err := b.folding.usedBy(ctx, problem, chain[0].Ref)
+		used, err := b.usedBy(ctx, problem, chain[0].Ref)
 		if err != nil {
 			return -1, err
 		}
@@ -153,9 +163,10 @@ func (b *beyond) mayFollow(namespace string, t time.Time) bool {
 
 // usedBy returns the objects of [effects] that an object used at the time of a
 // problem, as far as the caller may read the object.
-func (f *folding) usedBy(
+func (b *beyond) usedBy(
 	ctx context.Context, problem *history.Record, of history.ObjectRef,
 ) (used []usedObject, err error) {
+	f := b.folding
 	key := problemKey{problem.Ref.UID, problem.Time}
 	used, known := f.used[key]
 	if known || len(f.used) == maxUsing {
@@ -166,7 +177,7 @@ func (f *folding) usedBy(
 		return nil, err
 	}
 	if r != nil && r.Object != nil {
-		found := relation.All().Of(relation.Object{
+		found := b.rules.Of(relation.Object{
 			Group: of.Group, Resource: of.Resource, Namespace: of.Namespace, Name: of.Name, JSON: r.Object,
 		}, maxReferences)
 		for i := range found.References {
@@ -182,8 +193,7 @@ func (f *folding) usedBy(
 // usedIn returns the object of [effects] that a reference names.
 func usedIn(ref *relation.Reference) (usedObject, bool) {
 	for _, e := range effects {
-		if ref.Group != "" || ref.Rule == relation.Owner ||
-			ref.Resource != e.plural && (ref.Resource != "" || ref.Kind != e.kind) {
+		if ref.Group != "" || ref.Resource != e.plural && (ref.Resource != "" || ref.Kind != e.kind) {
 			continue
 		}
 		o := usedObject{e.plural, ref.Namespace, ref.Name}
