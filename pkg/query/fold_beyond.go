@@ -23,6 +23,10 @@ const (
 	// and Secrets after its sync period and the delay of its cache, of a minute
 	// each. A pod that is not ready is a problem after a minute.
 	useEffect = 3 * time.Minute
+	// ownEffect is that of a change of the object or of an owner, if another
+	// one came after it: pods that crash or are not ready are a problem within
+	// a minute.
+	ownEffect = time.Minute
 )
 
 // maxUsing is the number of problems of one page for which the used objects are
@@ -46,7 +50,7 @@ var effects = []effect{ //nolint:gochecknoglobals // a constant table
 }
 
 // beyond finds the rows to which the problems belong whose owners did not
-// change on the page.
+// change shortly before.
 //
 // Such a problem belongs to the newest change, shortly before it, of an object
 // that the one with the problem uses, or to which an earlier problem of the
@@ -118,13 +122,15 @@ func (f *folding) newBeyond(rows []FoldedRow) *beyond {
 	return b
 }
 
-// row returns the position of the row that a problem belongs to, or -1. chain
-// is the object with the problem and its owners, and none of them changed on
-// the page. Call it for the problems in the order of time.
-func (b *beyond) row(ctx context.Context, problem *history.Record, chain []*history.Record) (int, error) {
+// row returns the position of the row that a problem belongs to, or -1. Only
+// changes after a time count. chain is the object with the problem and its
+// owners. Call it for the problems in the order of time.
+func (b *beyond) row(
+	ctx context.Context, problem *history.Record, chain []*history.Record, after time.Time,
+) (int, error) {
 	top := chain[len(chain)-1].Ref.UID
-	var newest usedChange
-	if before := b.before[top]; before.reaches(problem.Time) {
+	newest := usedChange{at: after}
+	if before := b.before[top]; before.reaches(problem.Time) && before.at.After(after) {
 		newest = before
 	}
 	if b.mayFollow(chain[0].Ref.Namespace, problem.Time) {
@@ -203,4 +209,11 @@ func usedIn(ref *relation.Reference) (usedObject, bool) {
 		return o, true
 	}
 	return usedObject{}, false
+}
+
+// leaves notes that a problem at a time belongs to another row.
+func (r *FoldedRow) leaves(at time.Time) {
+	if r.left++; r.leftAt.IsZero() || at.Before(r.leftAt) {
+		r.leftAt = at
+	}
 }
