@@ -13,7 +13,6 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
@@ -43,7 +42,7 @@ type endpoint struct {
 // addFlag adds the flag.
 func (e *endpoint) addFlag(fs *pflag.FlagSet, name, usage string) {
 	e.flag = "--" + name
-	fs.StringVar(&e.text, name, "", usage+": "+timeflag.Forms+"; for one object, a revision like '#14' or '#-2'.")
+	fs.StringVar(&e.text, name, "", usage+": "+timeForms+"; for one object, a revision like '#14' or '#-2'.")
 }
 
 // complete parses the value, relative to now and in its location.
