@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -81,6 +82,69 @@ func changesIntent(resource schema.GroupResource, c *summary.Comparison) bool {
 			return !isBookkeeping(resource, change)
 		}
 	})
+}
+
+// IsDerived reports whether an object follows from another one, as far as its
+// record shows without the object: Kubernetes derives it, or it has an owner.
+func IsDerived(r *history.Record) bool {
+	resource := r.Ref.GroupResource()
+	return len(r.Owners) > 0 || slices.Contains(derived, resource) || history.IsEventResource(resource)
+}
+
+// The remainders of [Remainder]. The texts are part of the REST API.
+const (
+	StatusRemains  = "status"
+	RestartRemains = "restart"
+)
+
+// Remainder returns what differs between two versions of an object that are the
+// same in everything else that people and programs set: [StatusRemains] for the
+// status and the bookkeeping of Kubernetes, or [RestartRemains] if the time of
+// a restart differs, too. It returns "" if more differs, or only noise.
+func Remainder(resource schema.GroupResource, c *summary.Comparison) string {
+	remainder := ""
+	for _, change := range c.Changes() {
+		switch {
+		case change.Noise():
+		case isRestart(change):
+			remainder = RestartRemains
+		case change.Path.Below("status"):
+			if resource == nodes && isTransition(change) {
+				return ""
+			}
+			remainder = cmp.Or(remainder, StatusRemains)
+		case isBookkeeping(resource, change):
+			remainder = cmp.Or(remainder, StatusRemains)
+		default:
+			return ""
+		}
+	}
+	return remainder
+}
+
+// restartedAt is the annotation with which kubectl restarts pods.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// isRestart reports whether a change is one of the time of a restart.
+func isRestart(c diff.Change) bool {
+	switch {
+	case c.Path.Below("spec", "template", "metadata", "annotations", restartedAt):
+		return true
+	case !c.Path.Below("spec", "template", "metadata", "annotations") || len(c.Path) > 4:
+		return false
+	}
+	for _, side := range []any{c.Old, c.New} { // all annotations were added or removed
+		annotations, ok := side.(map[string]any)
+		if !ok && side != nil {
+			return false
+		}
+		for name := range annotations {
+			if name != restartedAt {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isTransition reports whether the change is one of a condition's status.

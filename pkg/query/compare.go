@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
@@ -23,6 +24,8 @@ type Compare struct {
 	Limit int                 // differences; must be positive
 	// Noise includes objects of which only noise differs.
 	Noise bool
+	// Count counts the objects that existed at From, on the first page.
+	Count bool
 }
 
 // ComparePage is a page of differences, in the order of
@@ -31,6 +34,10 @@ type ComparePage struct {
 	Moments
 
 	Differences []Difference
+	// Existed is the number of objects that existed at From, without those that
+	// follow from others. It is nil unless the question asked for it, and on
+	// later pages.
+	Existed *ObjectCount
 }
 
 // DifferenceKind is the kind of a [Difference].
@@ -62,6 +69,11 @@ type Difference struct {
 	Summary string
 	// Noise means that only noise differs.
 	Noise bool
+	// Remainder is what differs if the object is as it was in everything else:
+	// see [fold.Remainder].
+	Remainder string
+	// Derived means that the object follows from another one.
+	Derived bool
 }
 
 // compareEffort bounds the objects that are read for one page, in bytes, as a
@@ -85,6 +97,11 @@ func (s *Service) Compare(ctx context.Context, q Compare) (ComparePage, error) {
 	scan := history.CompareScan{Filter: filter, From: m.From, To: until, After: q.After.After, Bodies: true}
 	if scan.From.After(until) {
 		scan.From = until // nothing has changed since
+	}
+	if q.Count && q.After.IsZero() {
+		if page.Existed, err = s.existed(ctx, filter, scan.From); err != nil {
+			return ComparePage{Moments: m}, tooOld(m.From, err)
+		}
 	}
 	more := false
 	for d, err := range s.reader.Compare(ctx, scan) {
@@ -199,13 +216,18 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 		d.After = records[len(records)-1]
 	}
 	if d.Before != nil && d.After != nil {
-		d.Changes = summary.Compare(d.Before.Object, d.After.Object).Changes()
+		compared := summary.Compare(d.Before.Object, d.After.Object)
+		d.Changes = compared.Changes()
+		if d.Kind == Changed {
+			d.Remainder = fold.Remainder(d.After.Ref.GroupResource(), compared)
+		}
 		d.Summary = diff.Summary(d.Changes)
 		d.Noise = d.Kind == Changed && !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
 	}
 	if d.Noise && !c.noise {
 		return nil
 	}
+	d.Derived = slices.ContainsFunc(records, fold.IsDerived)
 	if err := c.complete(ctx, &d); err != nil {
 		return err
 	}

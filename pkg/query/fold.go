@@ -91,7 +91,7 @@ func (r *FoldedRow) Start() time.Time {
 func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	rows := q.Limit
 	q.Classes = []history.Class{history.Root, history.Onset}
-	q.Limit, q.Bare, q.Each, q.Rest = maxFolded, true, nil, history.Cursor{}
+	q.Limit, q.Bare, q.Each, q.Rest, q.Endings = maxFolded, true, nil, history.Cursor{}, false
 	page, err := s.Timeline(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err

@@ -54,11 +54,17 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 	if err != nil || own != nil && own.State != symptom.Failing && own.State != symptom.Progressing {
 		return own, err
 	}
+	if refused, err := f.refused(ctx, last.Record, own, at); err != nil || refused != nil {
+		return refused, err
+	}
 	var after []*Version
 	for _, v := range row.Onsets {
 		if v.Time.After(last.Time) && v.Time.Before(at) {
 			after = append(after, v)
 		}
+	}
+	if after, err = f.withoutRefusals(ctx, last.Record, after, at); err != nil {
+		return nil, err
 	}
 	problem, err := f.problems(ctx, after, at)
 	if err != nil || problem != nil {

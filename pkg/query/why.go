@@ -211,6 +211,10 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	}
 	w.newestOf = newest
 	w.answer.Health = symptom.HealthAt(newest, w.end)
+	refusal, err := w.refusal(ctx, newest, w.end.Add(-w.lookback), w.end)
+	if err != nil {
+		return err
+	}
 	own, err := w.ownVersions(ctx)
 	if err != nil {
 		return err
@@ -231,6 +235,7 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
 	}
+	w.observeRefusal(newest, refusal)
 	if len(w.answer.Symptoms) == 0 && w.answer.Health.State == symptom.Unknown {
 		return w.dangling(ctx)
 	}

@@ -1,0 +1,92 @@
+package query
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/delivery"
+	"github.com/watchhistory/watchhistory/pkg/fold"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Ending is what a folded row shows of one root change.
+type Ending struct {
+	// Outcome is how the change ended, or nil if the record does not show it.
+	Outcome *Outcome
+	// Delivery is the release that made the change, or nil.
+	Delivery *delivery.Delivery
+	// Consequences is the number of versions that follow from the change, up to
+	// the next root change of the object. No more than 1,000 are counted.
+	Consequences int
+}
+
+// endings finds how the root changes of a question ended. The question's end is
+// the time as of which they did.
+type endings struct{ folding }
+
+// endingsOf returns the endings of a question.
+func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
+	view, err := s.viewOfConsequences(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &endings{folding{
+		service: s, view: view, end: q.End,
+		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
+		terminating: map[string]time.Time{},
+	}}, nil
+}
+
+// of returns the ending of a version, or nil if it is not a root change.
+func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
+	if v.Class != history.Root || v.Initial {
+		return nil, nil
+	}
+	row := FoldedRow{Of: v.Record}
+	row.Kind, row.Changes = fold.Single, []fold.Change{{Record: v.Record, Summary: v.Summary}}
+	until, err := e.until(ctx, v.Record)
+	if err != nil {
+		return nil, err
+	}
+	found, _, err := e.consequences(ctx, v.Record, until, maxConsequences)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range found {
+		if r.Class == history.Onset {
+			row.Onsets = append(row.Onsets, &Version{Record: r})
+		}
+	}
+	ending := &Ending{Consequences: len(found)}
+	if ending.Outcome, err = e.outcome(ctx, &row, until); err != nil {
+		return nil, err
+	}
+	full, err := newSummarizer(e.service.reader).withObject(ctx, v.Record)
+	if err != nil || full.Object == nil {
+		return ending, err
+	}
+	if d, ok := delivery.Of(full.Object, v.Managers); ok {
+		ending.Delivery = &d
+	}
+	if v.Ref.GroupResource() == services && ending.Outcome == nil && v.Verb != history.Delete {
+		ending.Outcome, err = e.selected(ctx, full, until)
+	}
+	return ending, err
+}
+
+// each returns a function that sets the ending of a version before it calls
+// another function. Without another one, the versions are collected in all.
+func (e *endings) each(ctx context.Context, next func(*Version) error, all *[]Version) func(*Version) error {
+	return func(v *Version) (err error) {
+		if v.Ending, err = e.of(ctx, v); err != nil {
+			return err
+		}
+		if next != nil {
+			return next(v)
+		}
+		*all = append(*all, *v)
+		return nil
+	}
+}
