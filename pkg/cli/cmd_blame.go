@@ -46,6 +46,10 @@ func newBlame(conn *connection) *cobra.Command {
 			^ before a revision means that the field already had its value in the oldest version that is
 			recorded: it was set before recording began, or in a version that is not kept.
 
+			A field that other managers wrote, too, in earlier versions or at the same time, has their
+			names after it. The recorder stores a few changed fields of each write, so some may be
+			missing. -o wide adds when they last did.
+
 			The status is left out, and so is what identifies the object or repeats other fields. --all
 			shows everything.`),
 		Example: examples(conn.env, `
@@ -114,6 +118,9 @@ func (o *blameOptions) run(ctx context.Context, args []string) error {
 		}
 		b, oldest, err := o.blame(ctx, v, e)
 		if err != nil {
+			return err
+		}
+		if err := o.addOtherWriters(ctx, v, b, e); err != nil {
 			return err
 		}
 		return o.show(ctx, v, b, oldest, e)
@@ -198,6 +205,55 @@ func beforeOf(oldest *v1.Event) string {
 	}
 }
 
+// maxOtherVersions is the number of versions in which other writers of fields
+// are searched.
+const maxOtherVersions = 1000
+
+// addOtherWriters adds to each field the managers that wrote it in earlier
+// versions, or together with the one that is shown.
+func (o *blameOptions) addOtherWriters(ctx context.Context, v *versions, b *render.Blame, e *v1.Event) error {
+	q := v.queries(true)[0]
+	q.UID, q.Limit, q.End = e.UID, defaultChunkSize, e.Timestamp.Add(1)
+	read := 0
+	for version, err := range v.All(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if read++; read > maxOtherVersions {
+			break
+		}
+		for i := range version.Managers {
+			addWriter(b, &version, &version.Managers[i])
+		}
+	}
+	return nil
+}
+
+// addWriter adds a manager of a version to the fields that it wrote, unless
+// they have it.
+func addWriter(b *render.Blame, e *v1.Event, m *v1.Manager) {
+	w := render.BlameWriter{
+		Manager: m.Manager, Short: render.Writer(m.Manager), Revision: e.Revision, Timestamp: e.Timestamp,
+	}
+	for i := range b.Fields {
+		f := &b.Fields[i]
+		known := w.Short == f.Short || slices.ContainsFunc(f.Also, func(o render.BlameWriter) bool {
+			return o.Short == w.Short
+		})
+		if !known && wrote(m, f.Path) {
+			f.Also = append(f.Also, w)
+		}
+	}
+}
+
+// wrote reports whether a manager lists a field, or one that contains it.
+func wrote(m *v1.Manager, path string) bool {
+	return slices.ContainsFunc(m.Fields, func(field string) bool {
+		rest, ok := strings.CutPrefix(path, field)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
 // blameField returns a field that a version changed.
 func blameField(leaf *diff.Leaf, e *v1.Event) render.BlameField {
 	f := render.BlameField{
@@ -218,11 +274,7 @@ func managerOf(e *v1.Event, path string) *v1.Manager {
 		return nil
 	}
 	for i := range e.Managers {
-		contains := func(field string) bool {
-			rest, ok := strings.CutPrefix(path, field)
-			return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
-		}
-		if slices.ContainsFunc(e.Managers[i].Fields, contains) {
+		if wrote(&e.Managers[i], path) {
 			return &e.Managers[i]
 		}
 	}

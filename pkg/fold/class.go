@@ -122,6 +122,17 @@ func Remainder(resource schema.GroupResource, c *summary.Comparison) string {
 	return remainder
 }
 
+// Intent returns the changes of what people and programs set: all but noise,
+// the status and the bookkeeping of Kubernetes.
+func Intent(resource schema.GroupResource, c *summary.Comparison) (changes []diff.Change) {
+	for _, change := range c.Changes() {
+		if !change.Noise() && !change.Path.Below("status") && !isBookkeeping(resource, change) {
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
 // restartedAt is the annotation with which kubectl restarts pods.
 const restartedAt = "kubectl.kubernetes.io/restartedAt"
 

@@ -65,7 +65,8 @@ type Difference struct {
 	// Changes are complete, including noise. They are empty if the object was
 	// Created or Deleted.
 	Changes []diff.Change
-	// Summary is the summary of the changes. It is empty if only noise differs.
+	// Summary is the summary of the changes: of those of the status only if no
+	// others differ. It is empty if only noise differs.
 	Summary string
 	// Noise means that only noise differs.
 	Noise bool
@@ -221,7 +222,9 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 		if d.Kind == Changed {
 			d.Remainder = fold.Remainder(d.After.Ref.GroupResource(), compared)
 		}
-		d.Summary = diff.Summary(d.Changes)
+		if d.Summary = diff.Summary(fold.Intent(d.After.Ref.GroupResource(), compared)); d.Summary == "" {
+			d.Summary = diff.Summary(d.Changes)
+		}
 		d.Noise = d.Kind == Changed && !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
 	}
 	if d.Noise && !c.noise {

@@ -22,8 +22,8 @@ type Ending struct {
 	Consequences int
 }
 
-// endings finds how the root changes of a question ended. The question's end is
-// the time as of which they did.
+// endings finds how the root changes of a question ended, as far as the record
+// shows at the question's end.
 type endings struct{ folding }
 
 // endingsOf returns the endings of a question.

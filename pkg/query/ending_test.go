@@ -80,7 +80,8 @@ func TestEndings_SayThatPodsAreRefused(t *testing.T) {
 				t.Errorf("got the outcome %q, want failing %s", got, tt.want)
 			}
 			page, err := s.Folded(t.Context(), q)
-			if err != nil || len(page.Rows) != 1 || page.Rows[0].Outcome == nil || page.Rows[0].Outcome.Text != tt.want {
+			if err != nil || len(page.Rows) != 1 || page.Rows[0].Outcome == nil ||
+				page.Rows[0].Outcome.Text != tt.want {
 				t.Errorf("got the rows %+v, error %v, want one with the outcome %s", page.Rows, err, tt.want)
 			}
 			answer, err := s.Why(t.Context(), query.Why{Type: tt.resource, Namespace: "shop", Name: "web"})

@@ -31,8 +31,8 @@ type refusal struct {
 }
 
 // refusal returns why the API server refused the pods of an object, according
-// to the Events of a time. It returns nil if it did not, or if a pod was created
-// since.
+// to the Events of a time. It returns nil if it did not, or if a pod was
+// created since.
 func (f *folding) refusal(ctx context.Context, of *history.Record, start, end time.Time) (*refusal, error) {
 	if !slices.Contains(refusedInEvents, of.Ref.GroupResource()) {
 		return nil, nil

@@ -51,14 +51,14 @@ type Event struct {
 	// Class is [ClassRoot], [ClassOnset] or [ClassConsequence].
 	Class string `json:"class"`
 	// Outcome is how a root change ended, as far as the record shows. It is
-	// absent unless [ParamOutcome] asks for it.
+	// absent unless [ParamOutcome] requests it.
 	Outcome *Outcome `json:"outcome,omitempty"`
 	// Delivery is the release that made a root change. It is absent unless
-	// [ParamOutcome] asks for it.
+	// [ParamOutcome] requests it.
 	Delivery *Delivery `json:"delivery,omitempty"`
 	// Consequences is how many versions follow from a root change, up to the
 	// next one of the object. No more than 1,000 are counted. It is absent
-	// unless [ParamOutcome] asks for it.
+	// unless [ParamOutcome] requests it.
 	Consequences int `json:"consequences,omitempty"`
 }
 
@@ -186,7 +186,7 @@ type Comparison struct {
 	Differences []Difference `json:"differences"` // never null
 	// Existed is how many objects of the query existed at From, without those
 	// that have an owner and those that Kubernetes derives from others. It is
-	// absent unless [ParamCount] asks for it, and on later pages.
+	// absent unless [ParamCount] requests it, and on later pages.
 	Existed *ObjectCount `json:"existed,omitempty"`
 }
 
