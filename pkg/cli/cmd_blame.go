@@ -145,7 +145,8 @@ func (o *blameOptions) blame(ctx context.Context, v *versions, e *v1.Event) (*re
 		return nil, nil, err
 	}
 	origins := diff.NewOrigins(object, o.skips)
-	versions, before := []*v1.Event{e}, ""
+	versions, before, newer := []*v1.Event{e}, "", object
+	writers := map[*v1.Event][]diff.Path{} // the fields that root changes wrote
 	q := v.queries(false)[0]
 	q.Limit, q.End = blamePage, e.Timestamp
 	for previous, err := range v.All(ctx, q) {
@@ -162,6 +163,12 @@ func (o *blameOptions) blame(ctx context.Context, v *versions, e *v1.Event) (*re
 				return nil, nil, err
 			}
 			origins.Back(len(versions)-1, decoded)
+			if last.Class == v1.ClassRoot {
+				for _, c := range diff.Objects(decoded, newer) {
+					writers[last] = append(writers[last], c.Path)
+				}
+			}
+			newer = decoded
 		}
 		last.ObjectChanges = nil // the comparison has what it needs of it
 		versions = append(versions, &previous)
@@ -188,6 +195,16 @@ func (o *blameOptions) blame(ctx context.Context, v *versions, e *v1.Event) (*re
 			f.Before = before
 		}
 		b.Fields = append(b.Fields, f)
+	}
+	if oldest.Verb == history.Create.String() && !oldest.Initial && len(oldest.Managers) == 1 {
+		for _, leaf := range diff.NewOrigins(newer, o.skips).Leaves() {
+			writers[oldest] = append(writers[oldest], leaf.Path)
+		}
+	}
+	for _, version := range versions {
+		for _, path := range writers[version] {
+			addWriterOf(b, version, path.String())
+		}
 	}
 	return b, oldest, nil
 }
@@ -229,21 +246,40 @@ func (o *blameOptions) addOtherWriters(ctx context.Context, v *versions, b *rend
 	return nil
 }
 
-// addWriter adds a manager of a version to the fields that it wrote, unless
-// they have it.
+// addWriter adds a manager of a version to the fields that it wrote.
 func addWriter(b *render.Blame, e *v1.Event, m *v1.Manager) {
-	w := render.BlameWriter{
-		Manager: m.Manager, Short: render.Writer(m.Manager), Revision: e.Revision, Timestamp: e.Timestamp,
-	}
 	for i := range b.Fields {
-		f := &b.Fields[i]
-		known := w.Short == f.Short || slices.ContainsFunc(f.Also, func(o render.BlameWriter) bool {
-			return o.Short == w.Short
-		})
-		if !known && wrote(m, f.Path) {
-			f.Also = append(f.Also, w)
+		if f := &b.Fields[i]; wrote(m, f.Path) {
+			addTo(f, e, m.Manager, render.Writer(m.Manager))
 		}
 	}
+}
+
+// addWriterOf adds the writer of a version to the fields at a path that it
+// changed.
+func addWriterOf(b *render.Blame, e *v1.Event, path string) {
+	for i := range b.Fields {
+		f := &b.Fields[i]
+		if !wrote(&v1.Manager{Fields: []string{path}}, f.Path) {
+			continue
+		}
+		if m := managerOf(e, f.Path); m != nil {
+			addTo(f, e, m.Manager, render.Writer(m.Manager))
+		} else if u := e.Unmanaged; u != nil {
+			addTo(f, e, u.Writer, "? ("+u.Subresource+")")
+		}
+	}
+}
+
+// addTo adds another writer to a field, unless the field has it.
+func addTo(f *render.BlameField, e *v1.Event, manager, short string) {
+	isKnown := func(w render.BlameWriter) bool { return w.Short == short }
+	if short == f.Short || f.Revision == e.Revision && f.Short == "" || slices.ContainsFunc(f.Also, isKnown) {
+		return
+	}
+	f.Also = append(f.Also, render.BlameWriter{
+		Manager: manager, Short: short, Revision: e.Revision, Timestamp: e.Timestamp,
+	})
 }
 
 // wrote reports whether a manager lists a field, or one that contains it.

@@ -152,6 +152,10 @@ func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int
 		}
 		stats = append(stats, s)
 	}
+	order := []string{render.StatModified, render.StatDeleted, render.StatAdded, render.StatSame}
+	slices.SortStableFunc(stats, func(a, b render.Stat) int {
+		return cmp.Compare(slices.Index(order, a.Mark), slices.Index(order, b.Mark))
+	})
 	return stats, hidden
 }
 

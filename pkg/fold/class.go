@@ -182,6 +182,8 @@ var bookkeeping = []struct { //nolint:gochecknoglobals // a constant table
 	resource schema.GroupResource
 	path     []string
 }{
+	{schema.GroupResource{}, []string{"metadata", "uid"}},
+	{schema.GroupResource{}, []string{"metadata", "creationTimestamp"}},
 	{schema.GroupResource{}, []string{"metadata", "finalizers"}},
 	{schema.GroupResource{}, []string{"metadata", "deletionTimestamp"}},
 	{schema.GroupResource{}, []string{"metadata", "deletionGracePeriodSeconds"}},

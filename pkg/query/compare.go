@@ -222,7 +222,7 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 		if d.Kind == Changed {
 			d.Remainder = fold.Remainder(d.After.Ref.GroupResource(), compared)
 		}
-		if d.Summary = diff.Summary(fold.Intent(d.After.Ref.GroupResource(), compared)); d.Summary == "" {
+		if d.Summary = diff.Summary(fold.Intent(d.After.Ref.GroupResource(), compared)); d.Summary == "" && d.Kind == Changed {
 			d.Summary = diff.Summary(d.Changes)
 		}
 		d.Noise = d.Kind == Changed && !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })

@@ -177,3 +177,25 @@ func TestEndings_AreThoseOfRows(t *testing.T) {
 		t.Errorf("got the outcome %q of the Deployment alone, want that of its pod", got)
 	}
 }
+
+// TestEndings_CountObjectsAndNotEvents checks that several Events about one
+// object are one problem.
+func TestEndings_CountObjectsAndNotEvents(t *testing.T) {
+	l := newEmptyLog(t)
+	web, set := ref("apps", "deployments", "shop", "web", 1), ref("apps", "replicasets", "shop", "web-1", 1)
+	l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment"})
+	created := record(web, history.Create, `{"spec":{"replicas":2},"status":{"observedGeneration":1}}`)
+	replica := owned(set, web)
+	replica.Class = history.Consequence
+	l.put(created, replica)
+	for _, name := range []string{"a", "b", "c"} {
+		refused := podEvent(name, replica, "Warning", "FailedCreate", byWebhook)
+		refused.Class = history.Onset
+		l.put(refused)
+	}
+	s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	const want = "failing replicaset/web-1 webhook check.example denied: no owner label"
+	if got := endingOf(t, s, query.Timeline{Types: []string{"deployments"}, Limit: 10, Endings: true}); got != want {
+		t.Errorf("got the outcome %q, want %s", got, want)
+	}
+}

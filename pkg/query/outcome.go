@@ -115,11 +115,11 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 // returns nil if all recovered.
 func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time) (*Outcome, error) {
 	type group struct {
-		text  string
-		kind  string
-		named string
-		count int
-		first time.Time
+		text    string
+		kind    string
+		named   string
+		objects map[string]bool
+		first   time.Time
 	}
 	var groups []*group
 	seen := map[types.UID]bool{}
@@ -150,10 +150,10 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 			}
 		}
 		if g == nil {
-			g = &group{text: text, kind: kind, named: name, first: v.Time}
+			g = &group{text: text, kind: kind, named: name, objects: map[string]bool{}, first: v.Time}
 			groups = append(groups, g)
 		}
-		g.count++
+		g.objects[name] = true // several Events may be about it
 	}
 	if len(groups) == 0 {
 		return nil, nil
@@ -162,13 +162,13 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 	// objects have says more than what one has.
 	best := groups[0]
 	for _, g := range groups[1:] {
-		if g.count > best.count {
+		if len(g.objects) > len(best.objects) {
 			best = g
 		}
 	}
 	subject := strings.ToLower(best.kind) + "/" + best.named
-	if best.count > 1 {
-		subject = fmt.Sprintf("%d %ss", best.count, strings.ToLower(best.kind))
+	if n := len(best.objects); n > 1 {
+		subject = fmt.Sprintf("%d %ss", n, strings.ToLower(best.kind))
 	}
 	return &Outcome{State: symptom.Failing, Text: subject + " " + best.text, Reached: best.first}, nil
 }
