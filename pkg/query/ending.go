@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -59,6 +60,7 @@ func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 			row.Onsets = append(row.Onsets, &Version{Record: r})
 		}
 	}
+	slices.SortFunc(row.Onsets, func(a, b *Version) int { return a.Time.Compare(b.Time) })
 	ending := &Ending{Consequences: len(found)}
 	if ending.Outcome, err = e.outcome(ctx, &row, until); err != nil {
 		return nil, err
