@@ -87,9 +87,11 @@ func TestTree_Widths(t *testing.T) {
 			object("exists", "Service", "services", "web"),
 		},
 		Relations: []v1.Relation{
-			{From: 1, To: 0, Rule: "owner"}, {From: 2, To: 1, Rule: "owner"},
+			{From: 1, To: 0, Rule: "owner"},
+			{From: 2, To: 1, Rule: "owner"},
 			{From: 0, To: 3, Rule: "envFrom", Path: "spec.template.spec.containers[name=app].envFrom[0]"},
-			{From: 0, To: 4, Rule: "volume", Optional: true}, {From: 5, To: 2, Rule: "selector", Path: "spec.selector"},
+			{From: 0, To: 4, Rule: "volume", Optional: true},
+			{From: 5, To: 2, Rule: "selector", Path: "spec.selector"},
 		},
 	}
 	testWidths(t, func(p *render.Printer) error { return p.Tree(&graph) })
