@@ -217,15 +217,7 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 		d.After = records[len(records)-1]
 	}
 	if d.Before != nil && d.After != nil {
-		compared := summary.Compare(d.Before.Object, d.After.Object)
-		d.Changes = compared.Changes()
-		if d.Kind == Changed {
-			d.Remainder = fold.Remainder(d.After.Ref.GroupResource(), compared)
-		}
-		if d.Summary = diff.Summary(fold.Intent(d.After.Ref.GroupResource(), compared)); d.Summary == "" && d.Kind == Changed {
-			d.Summary = diff.Summary(d.Changes)
-		}
-		d.Noise = d.Kind == Changed && !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
+		d.compare()
 	}
 	if d.Noise && !c.noise {
 		return nil
@@ -238,6 +230,22 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 	c.kept += size
 	c.page.Differences = append(c.page.Differences, d)
 	return nil
+}
+
+// compare sets what differs between the two versions.
+func (d *Difference) compare() {
+	compared := summary.Compare(d.Before.Object, d.After.Object)
+	resource := d.After.Ref.GroupResource()
+	d.Changes = compared.Changes()
+	d.Summary = diff.Summary(fold.Intent(resource, compared))
+	if d.Kind != Changed {
+		return // the status is that of another object
+	}
+	if d.Summary == "" {
+		d.Summary = diff.Summary(d.Changes)
+	}
+	d.Remainder = fold.Remainder(resource, compared)
+	d.Noise = !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
 }
 
 // complete sets the number of versions, and the deletion.

@@ -199,3 +199,58 @@ func TestEndings_CountObjectsAndNotEvents(t *testing.T) {
 		t.Errorf("got the outcome %q, want %s", got, want)
 	}
 }
+
+// TestEndings_HideWhatTheCallerMayNotRead checks that the ending of a change is
+// that of a log with only what the caller may read.
+func TestEndings_HideWhatTheCallerMayNotRead(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "statefulsets", Kind: "StatefulSet"})
+	l.register(history.Resource{Plural: "events", Kind: "Event"})
+	l.register(history.Resource{Plural: "pods", Kind: "Pod"})
+	web := controller("apps", "statefulsets", history.Create)
+	status := controller("apps", "statefulsets", history.Update)
+	status.Class = history.Consequence
+	crash := owned(ref("", "pods", "shop", "web-0", 1), web.Ref)
+	crash.Class = history.Onset
+	l.put(web, status, crash, podEvent("refused", web, "Warning", "FailedCreate", overQuota))
+	s := l.service(query.Options{EarlierNamespaces: true, Now: func() time.Time { return l.now.Add(time.Second) }})
+	for _, tt := range []struct {
+		caller       *rights
+		outcome      string
+		consequences int
+	}{
+		{newRights("list statefulsets.apps shop/", "list events shop/", "list pods shop/"), "failing", 3},
+		{newRights("list statefulsets.apps shop/", "list pods shop/"), "progressing", 2},
+		{newRights("list statefulsets.apps shop/"), "progressing", 1},
+	} {
+		page, err := s.As(tt.caller).Timeline(t.Context(), query.Timeline{
+			Types: []string{"statefulsets"}, Limit: 10, Endings: true, Filter: history.Filter{Namespace: "shop"},
+		})
+		if err != nil || len(page.Versions) != 2 || page.Versions[0].Ending == nil {
+			t.Fatalf("got %+v, error %v, want two versions, the first one with an ending", page.Versions, err)
+		}
+		got := page.Versions[0].Ending
+		if got.Outcome.State.String() != tt.outcome || got.Consequences != tt.consequences {
+			t.Errorf("with %v: got %+v and %d consequences, want %s and %d", tt.caller.allowed, got.Outcome,
+				got.Consequences, tt.outcome, tt.consequences)
+		}
+	}
+}
+
+// TestCompare_CountsWhatTheCallerMayRead checks the number of objects.
+func TestCompare_CountsWhatTheCallerMayRead(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Plural: "services", Kind: "Service"})
+	l.register(history.Resource{Plural: "secrets", Kind: "Secret"})
+	for i := range 3 {
+		l.put(record(ref("", "secrets", "shop", fmt.Sprint("s", i), 1), history.Create, `{}`))
+	}
+	l.put(record(ref("", "services", "shop", "web", 1), history.Create, `{}`))
+	s := l.service(query.Options{EarlierNamespaces: true, Now: func() time.Time { return l.now.Add(time.Second) }})
+	page, err := s.As(newRights("list services shop/")).Compare(t.Context(), query.Compare{
+		Objects: query.Objects{Namespace: "shop"}, From: l.now, Limit: 10, Count: true,
+	})
+	if n := page.Existed; err != nil || n == nil || n.Objects != 1 {
+		t.Errorf("got the count %+v, error %v, want 1", n, err)
+	}
+}
