@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/delivery"
 	"github.com/watchhistory/watchhistory/pkg/fold"
@@ -25,7 +25,7 @@ type Ending struct {
 
 // endings finds how the root changes of a question ended, as far as the record
 // shows at the question's end.
-type endings struct{ folding }
+type endings struct{ *folding }
 
 // endingsOf returns the endings of a question.
 func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
@@ -33,17 +33,16 @@ func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &endings{folding{
-		service: s, view: view, end: q.End,
-		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
-		terminating: map[string]time.Time{},
-	}}, nil
+	return &endings{s.newFolding(view, q.End)}, nil
 }
 
 // of returns the ending of a version, or nil if it is not a root change.
 func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 	if v.Class != history.Root || v.Initial {
 		return nil, nil
+	}
+	if err := e.readTerminating(ctx, v.Ref.Namespace); err != nil {
+		return nil, err
 	}
 	row := FoldedRow{Of: v.Record}
 	row.Kind, row.Changes = fold.Single, []fold.Change{{Record: v.Record, Summary: v.Summary}}
@@ -76,6 +75,26 @@ func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 		ending.Outcome, err = e.selected(ctx, full, until)
 	}
 	return ending, err
+}
+
+// readTerminating reads when the newest deletion of a namespace was requested.
+func (e *endings) readTerminating(ctx context.Context, namespace string) error {
+	if _, known := e.terminating[namespace]; known || namespace == "" {
+		return nil
+	}
+	e.terminating[namespace] = time.Time{}
+	filter := history.Filter{
+		Resources: []schema.GroupResource{{Resource: "namespaces"}}, Namespace: history.ClusterScoped, Name: namespace,
+		Verbs: []history.Verb{history.Delete}, End: e.end, View: e.view,
+	}
+	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: 1, Bodies: true}
+	for r, err := range e.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return err
+		}
+		e.terminating[namespace] = deletionRequested(r.Object)
+	}
+	return nil
 }
 
 // each returns a function that sets the ending of a version before it calls

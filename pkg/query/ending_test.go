@@ -254,3 +254,26 @@ func TestCompare_CountsWhatTheCallerMayRead(t *testing.T) {
 		t.Errorf("got the count %+v, error %v, want 1", n, err)
 	}
 }
+
+// TestEndings_EndWithTheirNamespace checks that what happens while a namespace
+// is deleted is not an outcome.
+func TestEndings_EndWithTheirNamespace(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "statefulsets", Kind: "StatefulSet"})
+	web := controller("apps", "statefulsets", history.Create)
+	ready := controller("apps", "statefulsets", history.Update)
+	ready.Class = history.Consequence
+	ready.Object = []byte(`{"spec":{"replicas":1},"status":{"replicas":1,"readyReplicas":1,"updatedReplicas":1}}`)
+	l.put(web, ready)
+	requested := l.now.Add(time.Millisecond).Format(time.RFC3339Nano)
+	unready := controller("apps", "statefulsets", history.Update)
+	unready.Class = history.Consequence
+	gone := controller("apps", "statefulsets", history.Delete)
+	l.put(unready, gone, record(ref("", "namespaces", "", "shop", 1), history.Delete,
+		`{"metadata":{"deletionTimestamp":"`+requested+`"}}`))
+	s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	q := query.Timeline{Types: []string{"statefulsets"}, Limit: 1, Endings: true}
+	if got := endingOf(t, s, q); got != "ready 1/1 ready" {
+		t.Errorf("got the outcome %q, want that before the deletion of the namespace", got)
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // The bounds of one folded page.
@@ -74,6 +75,10 @@ type FoldedRow struct {
 	// it is not Counted, there are more.
 	Consequences int
 	Counted      bool
+
+	// beyond is the number of Onsets of objects that neither changed nor have
+	// an owner that did.
+	beyond int
 }
 
 // Start returns the time of the row's first change or problem.
@@ -100,11 +105,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f := folding{
-		service: s, view: view, end: q.End,
-		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
-		terminating: map[string]time.Time{},
-	}
+	f := s.newFolding(view, q.End)
 	folded := FoldedPage{Page: page}
 	if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
 		return FoldedPage{}, err
@@ -140,6 +141,16 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	return folded, nil
 }
 
+// newFolding returns the folding of a page of what a view has, which ends at a
+// time.
+func (s *Service) newFolding(view history.View, end time.Time) *folding {
+	return &folding{
+		service: s, view: view, end: end,
+		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
+		terminating: map[string]time.Time{}, used: map[problemKey][]usedObject{}, extra: s.options.Symptoms(),
+	}
+}
+
 // complete adds to a row what follows from its changes and what surrounds them.
 // Rows may be completed concurrently.
 func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
@@ -152,6 +163,7 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if err = f.count(ctx, row, until); err != nil {
 		return err
 	}
+	row.Consequences += row.beyond
 	if row.Outcome, err = f.outcome(ctx, row, until); err != nil {
 		return err
 	}
@@ -175,8 +187,9 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 type folding struct {
 	service *Service
 	view    history.View
-	end     time.Time  // of the question; zero: none
-	mu      sync.Mutex // guards owners and uses
+	end     time.Time      // of the question; zero: none
+	extra   *symptom.Extra // configured rules
+	mu      sync.Mutex     // guards owners and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
@@ -185,6 +198,9 @@ type folding struct {
 	terminating map[string]time.Time
 	// uses has the users of ConfigMaps and Secrets by namespace.
 	uses map[string]map[subjectKey][]Subject
+	// used has what objects used when a problem of theirs began. Only rows uses
+	// it.
+	used map[problemKey][]usedObject
 }
 
 // rows folds versions, which are in the given order, into rows in that order.
@@ -241,8 +257,8 @@ func deletionRequested(object []byte) time.Time {
 }
 
 // attribute adds each onset to the newest row before it with a change of the
-// object or of one of its owners. The other onsets get rows of their own, one
-// for each outermost owner.
+// object or of one of its owners. The others belong to a change [beyond] their
+// owners, or get rows of their own, one for each outermost owner.
 func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Version) ([]FoldedRow, error) {
 	type place struct {
 		at  time.Time
@@ -257,7 +273,7 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 	for _, places := range changed {
 		slices.SortFunc(places, func(a, b place) int { return a.at.Compare(b.at) })
 	}
-	alone := map[types.UID]int{}
+	alone, others := map[types.UID]int{}, f.newBeyond(rows)
 	for _, v := range onsets {
 		chain, err := f.chain(ctx, v.Record)
 		if err != nil {
@@ -269,6 +285,14 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 			n, _ := slices.BinarySearchFunc(places, v.Time, func(p place, t time.Time) int { return p.at.Compare(t) })
 			if n > 0 && !places[n-1].at.Before(cause.at) {
 				cause = places[n-1]
+			}
+		}
+		if cause.row < 0 {
+			if cause.row, err = others.row(ctx, v.Record, chain); err != nil {
+				return nil, err
+			}
+			if cause.row >= 0 {
+				rows[cause.row].beyond++
 			}
 		}
 		top := chain[len(chain)-1]
