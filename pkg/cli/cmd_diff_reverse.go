@@ -51,7 +51,7 @@ func (o *diffOptions) writeReverse(
 		switch {
 		case stats[i].Mark == render.StatSame:
 			continue
-		case d.Derived || madeForNamespace(d):
+		case d.Derived && (d.Change != "changed" || !madeForNamespace(d)):
 			// A controller makes it again from what is brought back.
 		case stats[i].Mark == render.StatAdded:
 			created = append(created, "created since: "+deleteCommand(d))

@@ -76,6 +76,11 @@ metadata:
 			t.Errorf("got %s, want a line like %s", stderr, line)
 		}
 	}
+	_, stats, _ := r.run(t, "diff", "--from", "2h")
+	if want := "2 changed, 1 deleted, 1 created; 1 of 4 as at "; !strings.Contains(stats, want) ||
+		strings.Contains(stats, "kube-root-ca.crt") {
+		t.Errorf("got\n%swant %s, and nothing about what controllers make", stats, want)
+	}
 	if code != 1 || strings.Contains(stderr, "same") {
 		t.Errorf("got exit code %d and %s, want 1 and nothing about the object that is the same", code, stderr)
 	}

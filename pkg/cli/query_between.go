@@ -140,7 +140,7 @@ func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int
 			continue
 		case d.Noise, s.Changes > 0 && d.Change == "changed" && d.Remainder != "":
 			s.Mark = render.StatSame
-		case s.Changes == 0 && !all:
+		case !all && (s.Changes == 0 || d.Derived && d.Change != "changed"):
 			hidden[d.ResourceType]++
 			continue
 		case d.Change == "created":

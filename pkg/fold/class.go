@@ -85,10 +85,19 @@ func changesIntent(resource schema.GroupResource, c *summary.Comparison) bool {
 }
 
 // IsDerived reports whether an object follows from another one, as far as its
-// record shows without the object: Kubernetes derives it, or it has an owner.
+// record shows without the object: Kubernetes derives it or makes it for each
+// namespace, or it has an owner.
 func IsDerived(r *history.Record) bool {
 	resource := r.Ref.GroupResource()
-	return len(r.Owners) > 0 || slices.Contains(derived, resource) || history.IsEventResource(resource)
+	return len(r.Owners) > 0 || slices.Contains(derived, resource) || history.IsEventResource(resource) ||
+		isMadeForNamespace(r.Ref)
+}
+
+// isMadeForNamespace reports whether the controllers of Kubernetes make the
+// object for each namespace.
+func isMadeForNamespace(o history.ObjectRef) bool {
+	return o.GroupResource() == configMaps && o.Name == "kube-root-ca.crt" ||
+		o.GroupResource() == serviceAccounts && o.Name == "default"
 }
 
 // The remainders of [Remainder]. The texts are part of the REST API.
@@ -266,10 +275,8 @@ func isMadeForAnother(r *history.Record) bool {
 	class := writer.Of(r.Managers)
 	bySystem := class == writer.System || class == writer.Unknown
 	switch r.Ref.GroupResource() {
-	case configMaps:
-		return bySystem && r.Ref.Name == "kube-root-ca.crt"
-	case serviceAccounts:
-		return bySystem && r.Ref.Name == "default"
+	case configMaps, serviceAccounts:
+		return bySystem && isMadeForNamespace(r.Ref)
 	case volumes:
 		return isProvisioned(r.Object)
 	default:

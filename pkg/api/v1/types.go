@@ -231,8 +231,8 @@ type Difference struct {
 	// bookkeeping of Kubernetes, or "restart" if the time of a restart differs,
 	// too. It is absent if more differs, or only noise.
 	Remainder string `json:"remainder,omitempty"`
-	// Derived means that the object has an owner, or that Kubernetes derives it
-	// from others, as Events.
+	// Derived means that the object has an owner, that Kubernetes derives it
+	// from others, as Events, or that it makes it for each namespace.
 	Derived bool `json:"derived,omitempty"`
 	// Changes are all changes of an object that exists at both times. They are
 	// absent with [ParamSummary].
