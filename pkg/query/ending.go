@@ -3,13 +3,13 @@ package query
 import (
 	"context"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/delivery"
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // Ending is what a folded row shows of one root change.
@@ -23,9 +23,19 @@ type Ending struct {
 	Consequences int
 }
 
+// The bounds of the work on one ending.
+const (
+	maxEndingOnsets = 500 // in the namespace, among which those of a change are searched
+	maxTerminations = 10  // of one namespace
+)
+
 // endings finds how the root changes of a question ended, as far as the record
 // shows at the question's end.
-type endings struct{ *folding }
+type endings struct {
+	*folding
+
+	read map[string]bool // the namespaces whose deletions were read
+}
 
 // endingsOf returns the endings of a question.
 func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
@@ -33,7 +43,7 @@ func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &endings{s.newFolding(view, q.End)}, nil
+	return &endings{newFolding(s, view, q.End), map[string]bool{}}, nil
 }
 
 // of returns the ending of a version, or nil if it is not a root change.
@@ -41,27 +51,23 @@ func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 	if v.Class != history.Root || v.Initial {
 		return nil, nil
 	}
-	if err := e.readTerminating(ctx, v.Ref.Namespace); err != nil {
+	if err := e.readTerminations(ctx, v.Ref); err != nil {
 		return nil, err
 	}
 	row := FoldedRow{Of: v.Record}
 	row.Kind, row.Changes = fold.Single, []fold.Change{{Record: v.Record, Summary: v.Summary}}
-	until, err := e.until(ctx, v.Record)
+	if err := e.probe(ctx, []FoldedRow{row}); err != nil {
+		return nil, err
+	}
+	after, err := e.sequel(ctx, v.Record)
 	if err != nil {
 		return nil, err
 	}
-	found, _, err := e.consequences(ctx, v.Record, until, maxConsequences)
-	if err != nil {
+	ending := &Ending{}
+	if ending.Consequences, _, err = e.consequences(ctx, v.Record, after, maxConsequences); err != nil {
 		return nil, err
 	}
-	for _, r := range found {
-		if r.Class == history.Onset {
-			row.Onsets = append(row.Onsets, &Version{Record: r})
-		}
-	}
-	slices.SortFunc(row.Onsets, func(a, b *Version) int { return a.Time.Compare(b.Time) })
-	ending := &Ending{Consequences: len(found)}
-	if ending.Outcome, err = e.outcome(ctx, &row, until); err != nil {
+	if ending.Outcome, err = e.ended(ctx, &row, after); err != nil {
 		return nil, err
 	}
 	full, err := newSummarizer(e.service.reader).withObject(ctx, v.Record)
@@ -72,27 +78,82 @@ func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 		ending.Delivery = &d
 	}
 	if v.Ref.GroupResource() == services && ending.Outcome == nil && v.Verb != history.Delete {
-		ending.Outcome, err = e.selected(ctx, full, until)
+		ending.Outcome, err = e.selected(ctx, full, after.until)
 	}
 	return ending, err
 }
 
-// readTerminating reads when the newest deletion of a namespace was requested.
-func (e *endings) readTerminating(ctx context.Context, namespace string) error {
-	if _, known := e.terminating[namespace]; known || namespace == "" {
+// ended returns the outcome of a row with one change. The problems of what the
+// object owns are read only if its own state does not show the outcome.
+func (e *endings) ended(ctx context.Context, row *FoldedRow, after sequel) (*Outcome, error) {
+	outcome, err := e.outcome(ctx, row, after.until)
+	if err != nil || outcome != nil && outcome.State != symptom.Failing && outcome.State != symptom.Progressing {
+		return outcome, err
+	}
+	if has := e.traces[row.Of.Ref.UID]; !has.events && !has.owned {
+		return outcome, nil
+	}
+	if row.Onsets, err = e.onsets(ctx, row.Of, after); err != nil || len(row.Onsets) == 0 {
+		return outcome, err
+	}
+	return e.outcome(ctx, row, after.until)
+}
+
+// onsets returns the onsets that follow from a change, oldest first: those of
+// the object, of what it owns, and of Events about them.
+func (e *endings) onsets(ctx context.Context, of *history.Record, after sequel) (found []*Version, err error) {
+	filter := history.Filter{Start: of.Time.Add(1), End: after.until, View: e.view}
+	if of.Ref.Namespace != "" { // Events about other objects are in any namespace
+		filter.Namespace = of.Ref.Scope()
+	}
+	filter.Classes = []history.Class{history.Onset}
+	var all []*history.Record
+	for r, err := range e.service.reader.Scan(ctx, history.Scan{Filter: filter, Limit: maxEndingOnsets}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	for _, r := range all {
+		chain, err := e.chain(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(chain, func(o *history.Record) bool { return o.Ref.UID == of.Ref.UID }) {
+			found = append(found, &Version{Record: r})
+		}
+	}
+	return found, nil
+}
+
+// readTerminations reads the newest deletions of the namespace that an object
+// is, or is in.
+func (e *endings) readTerminations(ctx context.Context, of history.ObjectRef) error {
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	name := of.Namespace
+	if of.GroupResource() == namespaces {
+		name = of.Name
+	}
+	if name == "" || e.read[name] {
 		return nil
 	}
-	e.terminating[namespace] = time.Time{}
+	e.read[name] = true
 	filter := history.Filter{
-		Resources: []schema.GroupResource{{Resource: "namespaces"}}, Namespace: history.ClusterScoped, Name: namespace,
+		Resources: []schema.GroupResource{namespaces}, Namespace: history.ClusterScoped, Name: name,
 		Verbs: []history.Verb{history.Delete}, End: e.end, View: e.view,
 	}
-	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: 1, Bodies: true}
+	var all []*history.Record
+	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: maxTerminations}
 	for r, err := range e.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return err
 		}
-		e.terminating[namespace] = deletionRequested(r.Object)
+		all = append(all, r)
+	}
+	for _, r := range all {
+		if _, err := e.requested(ctx, r); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,9 +1,12 @@
 package query_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // foldedWorld writes random versions of Deployments, their ReplicaSets and
@@ -461,6 +465,81 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 	for i, want := range []int{3, 1, 1, 1} {
 		if got := page.Rows[i].Consequences; got != want {
 			t.Errorf("row %d: got %d consequences, want %d", i, got, want)
+		}
+	}
+}
+
+// TestFolded_NamespaceDeletedTwice checks that the outcome of a change ends
+// when the deletion of its own namespace was requested, and not that of a later
+// namespace of the same name.
+func TestFolded_NamespaceDeletedTwice(t *testing.T) {
+	l := newEmptyLog(t)
+	put := func(o history.ObjectRef, verb history.Verb, class history.Class, object string) {
+		r := record(o, verb, object)
+		r.Class, r.Summary = class, &history.Summary{Text: "a 1 → 2"}
+		l.put(r)
+	}
+	for n := 1; n <= 2; n++ {
+		namespace, web := ref("", "namespaces", "", "shop", n), ref("apps", "deployments", "shop", "web", n)
+		deployment := func(ready int) string {
+			return fmt.Sprintf(`{"metadata":{"name":"web","generation":1},"spec":{"replicas":1},"status":{`+
+				`"observedGeneration":1,"replicas":1,"updatedReplicas":1,"readyReplicas":%d,"availableReplicas":%d}}`,
+				ready, ready)
+		}
+		put(namespace, history.Create, history.Root, `{"metadata":{"name":"shop"}}`)
+		put(web, history.Create, history.Root, deployment(0))
+		put(web, history.Update, history.Consequence, deployment(1))
+		requested := fmt.Sprintf(`{"metadata":{"name":"shop","deletionTimestamp":%q}}`,
+			l.now.Add(time.Second).Format(time.RFC3339))
+		put(namespace, history.Update, history.Consequence, requested)
+		put(web, history.Update, history.Consequence, deployment(0))
+		put(web, history.Delete, history.Root, deployment(0))
+		put(namespace, history.Delete, history.Root, requested)
+	}
+	reads := &deletionReads{Store: l.Store}
+	s := query.New(reads, query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	for _, tt := range []struct {
+		order history.Order
+		limit int
+		rows  int // of the Deployments' creations
+	}{{history.OldestFirst, 6, 2}, {history.OldestFirst, 3, 1}, {history.NewestFirst, 3, 1}} {
+		reads.n.Store(0)
+		page, err := s.Folded(t.Context(), query.Timeline{Limit: tt.limit, Order: tt.order})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, row := range page.Rows {
+			if row.Of.Ref.Resource == "deployments" && row.Outcome != nil {
+				got = append(got, fmt.Sprint(row.Outcome.State, " ", row.Outcome.Text))
+			}
+		}
+		if want := slices.Repeat([]string{"ready 1/1 ready"}, tt.rows); !slices.Equal(got, want) {
+			t.Errorf("order %d, limit %d: got outcomes %q, want %q", tt.order, tt.limit, got, want)
+		}
+		if n := reads.n.Load(); n > 2 {
+			t.Errorf("order %d, limit %d: got %d reads of 2 deleted namespaces, want 2", tt.order, tt.limit, n)
+		}
+	}
+}
+
+// deletionReads is a log that counts the deleted namespaces that are read with
+// their objects.
+type deletionReads struct {
+	*store.Store
+
+	n atomic.Int64
+}
+
+func (d *deletionReads) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		for r, err := range d.Store.Scan(ctx, scan) {
+			if err == nil && scan.Bodies && r.Ref.Resource == "namespaces" && r.Verb == history.Delete {
+				d.n.Add(1)
+			}
+			if !yield(r, err) {
+				return
+			}
 		}
 	}
 }

@@ -39,11 +39,11 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 		return nil, nil
 	}
 	// What happens while the namespace is deleted is not an outcome.
-	ends, ending := f.terminating[last.Ref.Namespace]
+	namespace := last.Ref.Namespace
 	if last.Ref.GroupResource() == (schema.GroupResource{Resource: "namespaces"}) {
-		ends, ending = f.terminating[last.Ref.Name]
+		namespace = last.Ref.Name
 	}
-	if ending && ends.After(last.Time) && (until.IsZero() || ends.Before(until)) {
+	if ends := f.terminating(namespace, last.Time); !ends.IsZero() && (until.IsZero() || ends.Before(until)) {
 		until = ends
 	}
 	at := until

@@ -20,6 +20,15 @@ type Reader interface {
 	// Count counts the records that the filter selects, up to most. If exact is
 	// false, it stopped early, and there are at least n.
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	// Objects returns the first record of each object that the scan selects, in
+	// its order and without bodies: at most its limit, if it has one. It looks
+	// at no more than "most" versions. If complete is false, there may be
+	// further objects. The caller owns the records.
+	Objects(ctx context.Context, scan history.Scan, most int) (first []*history.Record, complete bool, err error)
+	// MayMatch reports for each filter whether the log may have a version that
+	// it selects. If it reports false, there is none. For filters with an owner
+	// or a target, it costs much less than as many scans.
+	MayMatch(ctx context.Context, filters []history.Filter) (may []bool, err error)
 	// State yields a page of a state. The rules of Scan apply. A time before
 	// the retention is a [history.NotFound] error.
 	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]

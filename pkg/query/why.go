@@ -131,10 +131,8 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	}
 	at := graph.At.Add(1)
 	w := investigation{
-		folding: folding{
-			service: s, view: view, end: at, owners: map[types.UID]*history.Record{}, extra: s.options.Symptoms(),
-		},
-		query: q, graph: graph, answer: &answer,
+		folding: newFolding(s, view, at),
+		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
 	}
 	if answer.Of = graph.Objects[0].Version; answer.Of == nil {
@@ -187,7 +185,7 @@ func (s *Service) gapsOf(ctx context.Context, view history.View, from, to time.T
 
 // investigation collects what is known of one object's problem.
 type investigation struct {
-	folding
+	*folding
 
 	query    Why
 	newestOf *history.Record // the newest version of the object, with its JSON
