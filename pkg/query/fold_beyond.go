@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -103,6 +104,9 @@ func (f *folding) newBeyond(rows []FoldedRow) *beyond {
 	})
 	for i := range rows {
 		for _, c := range rows[i].Changes {
+			if isOfMetadata(c.Record) {
+				continue // a label of a node stops no pod
+			}
 			for _, e := range effects {
 				if c.Ref.GroupResource() != (schema.GroupResource{Resource: e.plural}) {
 					continue
@@ -120,6 +124,26 @@ func (f *folding) newBeyond(rows []FoldedRow) *beyond {
 		slices.SortFunc(times, time.Time.Compare)
 	}
 	return b
+}
+
+// allFields is how many fields of a manager a record can have. If it has as
+// many, there may be others.
+const allFields = 4
+
+// isOfMetadata reports whether a version is known to be an update of metadata
+// only: labels, for example.
+func isOfMetadata(r *history.Record) bool {
+	known := false
+	for i := range r.Managers {
+		fields := r.Managers[i].Fields
+		known = known || len(fields) > 0
+		if len(fields) >= allFields || slices.ContainsFunc(fields, func(path string) bool {
+			return !strings.HasPrefix(path, "metadata.")
+		}) {
+			return false
+		}
+	}
+	return known && r.Verb == history.Update
 }
 
 // row returns the position of the row that a problem belongs to, or -1. Only

@@ -460,6 +460,10 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 	l.now = l.now.Add(30 * time.Second)
 	fail(3, crashed)
 	l.now = l.now.Add(4 * time.Minute)
+	labelled := record(config, history.Update, `{"metadata":{"labels":{"team":"a"}},"data":{"a":"2"}}`)
+	labelled.Managers = []history.Manager{{Name: "kubectl-label", Fields: []string{"metadata.labels.team"}}}
+	labelled.Class = history.Root
+	l.put(labelled)
 	fail(4, crashed) // too late
 	lostNode := record(ref("", "nodes", "", "node-3", 1), history.Delete, `{}`)
 	lostNode.Class = history.Root
@@ -475,13 +479,14 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 		"deployments#1: ready 2/2 ready",
 		"nodes#2: failing 3 pods of 2 workloads app exit 137 (SIGKILL)",
 		`configmaps#2: failing pod/pod-3 CrashLoopBackOff, exit 1 "no a"`,
+		"configmaps#3",
 		`deployments: failing pod/pod-4 CrashLoopBackOff, exit 1 "no a"`,
 		"nodes#1: failing pod/pod-6 app exit 137 (SIGKILL)",
 	}
 	if got := rowTexts(page); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	for i, want := range []int{5, 3, 1, 1, 1} {
+	for i, want := range []int{5, 3, 1, 0, 1, 1} {
 		if got := page.Rows[i].Consequences; got != want {
 			t.Errorf("row %d: got %d consequences, want %d", i, got, want)
 		}
