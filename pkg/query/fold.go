@@ -16,6 +16,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // The bounds of one folded page.
@@ -75,6 +76,10 @@ type FoldedRow struct {
 	// it is not Counted, there are more.
 	Consequences int
 	Counted      bool
+
+	// beyond is the number of Onsets of objects that neither changed nor have
+	// an owner that did.
+	beyond int
 }
 
 // Start returns the time of the row's first change or problem.
@@ -164,6 +169,7 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if err = f.count(ctx, row, last); err != nil {
 		return err
 	}
+	row.Consequences += row.beyond
 	if row.Outcome, err = f.outcome(ctx, row, last.until); err != nil {
 		return err
 	}
@@ -187,8 +193,9 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 type folding struct {
 	service *Service
 	view    history.View
-	end     time.Time  // of the question; zero: none
-	mu      sync.Mutex // guards owners, owning and uses
+	end     time.Time      // of the question; zero: none
+	extra   *symptom.Extra // configured rules
+	mu      sync.Mutex     // guards owners, owning and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
@@ -201,15 +208,18 @@ type folding struct {
 	traces map[types.UID]trace
 	// uses has the users of ConfigMaps and Secrets by namespace.
 	uses map[string]map[subjectKey][]Subject
+	// used has what objects used when a problem of theirs began. Only rows uses
+	// it.
+	used map[problemKey][]usedObject
 }
 
 // newFolding returns a folding of versions before a time. Zero means no end.
 func newFolding(s *Service, view history.View, end time.Time) *folding {
 	return &folding{
-		service: s, view: view, end: end,
+		service: s, view: view, end: end, extra: s.options.Symptoms(),
 		owners: map[types.UID]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
 		terminations: map[string][]termination{}, traces: map[types.UID]trace{},
-		uses: map[string]map[subjectKey][]Subject{},
+		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{},
 	}
 }
 
@@ -305,8 +315,8 @@ func deletionRequested(object []byte) time.Time {
 }
 
 // attribute adds each onset to the newest row before it with a change of the
-// object or of one of its owners. The other onsets get rows of their own, one
-// for each outermost owner.
+// object or of one of its owners. The others belong to a change [beyond] their
+// owners, or get rows of their own, one for each outermost owner.
 func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Version) ([]FoldedRow, error) {
 	type place struct {
 		at  time.Time
@@ -321,7 +331,7 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 	for _, places := range changed {
 		slices.SortFunc(places, func(a, b place) int { return a.at.Compare(b.at) })
 	}
-	alone := map[types.UID]int{}
+	alone, others := map[types.UID]int{}, f.newBeyond(rows)
 	for _, v := range onsets {
 		chain, err := f.chain(ctx, v.Record)
 		if err != nil {
@@ -333,6 +343,14 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 			n, _ := slices.BinarySearchFunc(places, v.Time, func(p place, t time.Time) int { return p.at.Compare(t) })
 			if n > 0 && !places[n-1].at.Before(cause.at) {
 				cause = places[n-1]
+			}
+		}
+		if cause.row < 0 {
+			if cause.row, err = others.row(ctx, v.Record, chain); err != nil {
+				return nil, err
+			}
+			if cause.row >= 0 {
+				rows[cause.row].beyond++
 			}
 		}
 		top := chain[len(chain)-1]

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // Reader is the part of the log that questions are answered from. Its methods
@@ -58,6 +59,9 @@ type Options struct {
 	Descendants int
 	// IgnoreRules returns the current ignore rules. Default: none.
 	IgnoreRules func() []history.IgnoreRule
+	// Symptoms returns rules for symptoms in addition to those of package
+	// symptom. Default: none.
+	Symptoms func() *symptom.Extra
 	// Served returns the resources of the last discovery, recorded or not. They
 	// resolve types that the catalogue does not have, because Events may regard
 	// objects of any type. Default: none.
@@ -108,6 +112,9 @@ func New(reader Reader, o Options) *Service {
 	}
 	if o.IgnoreRules == nil {
 		o.IgnoreRules = func() []history.IgnoreRule { return nil }
+	}
+	if o.Symptoms == nil {
+		o.Symptoms = func() *symptom.Extra { return nil }
 	}
 	if o.Served == nil {
 		o.Served = func() []history.Resource { return nil }

@@ -40,6 +40,7 @@ var (
 	secrets    = schema.GroupResource{Resource: "secrets"}
 	services   = schema.GroupResource{Resource: "services"}
 	podsOf     = schema.GroupResource{Resource: "pods"}
+	nodesOf    = schema.GroupResource{Resource: "nodes"}
 	// users are the resources whose objects use ConfigMaps and Secrets. Pods
 	// that a workload owns have the same relations as the workload.
 	users = []schema.GroupResource{
