@@ -331,12 +331,13 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 	for _, places := range changed {
 		slices.SortFunc(places, func(a, b place) int { return a.at.Compare(b.at) })
 	}
+	chains, err := f.chains(ctx, onsets)
+	if err != nil {
+		return nil, err
+	}
 	alone, others := map[types.UID]int{}, f.newBeyond(rows)
-	for _, v := range onsets {
-		chain, err := f.chain(ctx, v.Record)
-		if err != nil {
-			return nil, err
-		}
+	for i, v := range onsets {
+		chain := chains[i]
 		cause := place{row: -1}
 		for _, o := range chain {
 			places := changed[o.Ref.UID]
@@ -366,6 +367,20 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 		rows[i].Onsets = append(rows[i].Onsets, v)
 	}
 	return rows, nil
+}
+
+// chains returns the chain of each version. It reads them concurrently.
+func (f *folding) chains(ctx context.Context, of []*Version) ([][]*history.Record, error) {
+	chains := make([][]*history.Record, len(of))
+	read, inner := errgroup.WithContext(ctx)
+	read.SetLimit(concurrentRows)
+	for i, v := range of {
+		read.Go(func() (err error) {
+			chains[i], err = f.chain(inner, v.Record)
+			return err
+		})
+	}
+	return chains, read.Wait()
 }
 
 // chain returns an object with its controllers or owners, the object first. For
@@ -563,17 +578,20 @@ func (f *folding) probe(ctx context.Context, rows []FoldedRow) error {
 			}
 		}
 	}
-	var filters []history.Filter
+	var about, owned []history.Filter
 	for _, r := range changed {
-		filters = append(filters, history.Filter{Start: begin, End: f.end, Regarding: target(r)},
-			history.Filter{End: f.end, Owner: r.Ref.UID})
+		about = append(about, history.Filter{Start: begin, End: f.end, Regarding: target(r)})
+		owned = append(owned, history.Filter{End: f.end, Owner: r.Ref.UID})
 	}
-	may, err := f.service.reader.MayMatch(ctx, filters)
-	if err != nil {
+	var hasEvents, owns []bool
+	both, inner := errgroup.WithContext(ctx)
+	both.Go(func() (err error) { hasEvents, err = f.service.reader.MayMatch(inner, about); return err })
+	both.Go(func() (err error) { owns, err = f.service.reader.MayMatch(inner, owned); return err })
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	for i, r := range changed {
-		f.traces[r.Ref.UID] = trace{events: may[2*i], owned: may[2*i+1]}
+		f.traces[r.Ref.UID] = trace{events: hasEvents[i], owned: owns[i]}
 	}
 	return nil
 }
