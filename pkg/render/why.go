@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +59,22 @@ func (p *Printer) Why(w *v1.Why) error {
 	for i := range w.Causes {
 		lines = append(lines, p.cause(&w.Causes[i], w.Causes[0].Score, *w.Onset)...)
 	}
+	for _, what := range w.Unread {
+		lines = append(lines, p.paint(field{text: "Not looked at: " + unread(what) + ".", style: p.styles.faint}))
+	}
 	return p.write(strings.Join(lines, "\n") + "\n")
+}
+
+// unread describes what was not looked at for an answer.
+func unread(what string) string {
+	known := map[string]string{
+		"relations":        "some relations of the object, because it has too many",
+		"earlierRelations": "some relations before the failure",
+		"onsets":           "older problems of the object and of what it owns",
+		"dangling":         "whether the reference led nowhere earlier",
+		"changes":          "some changes of distant relatives",
+	}
+	return cmp.Or(known[what], cell(what))
 }
 
 // cause returns the lines of one cause.
