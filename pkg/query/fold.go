@@ -26,6 +26,9 @@ const (
 	// maxConsequences is the number of consequences of one row that are read.
 	// If a row has more, they are not all counted.
 	maxConsequences = 1_000
+	// maxPageConsequences is the number of consequences of a page that are
+	// read. Rows of a page with many have equal parts of it.
+	maxPageConsequences = 50_000
 	// maxOwnedVersions is the number of versions before a change, and of those
 	// after it, in which objects are searched that the changed object owned.
 	maxOwnedVersions = 1_000
@@ -105,6 +108,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		return FoldedPage{}, err
 	}
 	folded.Versions = nil
+	f.most = min(maxConsequences, maxPageConsequences/max(len(folded.Rows), 1))
 	if err := f.probe(ctx, folded.Rows); err != nil {
 		return FoldedPage{}, err
 	}
@@ -204,6 +208,8 @@ type folding struct {
 	// terminations are the deletions of each namespace that were read for the
 	// page, ascending.
 	terminations map[string][]termination
+	// most is the number of consequences of one row that are counted.
+	most int
 	// traces has what may follow from changes of the rows' objects.
 	traces map[types.UID]trace
 	// uses has the users of ConfigMaps and Secrets by namespace.
@@ -477,7 +483,7 @@ func (f *folding) count(ctx context.Context, row *FoldedRow, last sequel) error 
 	objects := map[types.UID]bool{}
 	for i, c := range row.Changes {
 		objects[c.Ref.UID] = true
-		if len(objects) > maxRowObjects || row.Consequences >= maxConsequences {
+		if len(objects) > maxRowObjects || row.Consequences >= f.most {
 			row.Counted = false
 			return nil
 		}
@@ -488,7 +494,7 @@ func (f *folding) count(ctx context.Context, row *FoldedRow, last sequel) error 
 				return err
 			}
 		}
-		found, complete, err := f.consequences(ctx, c.Record, after, maxConsequences-row.Consequences)
+		found, complete, err := f.consequences(ctx, c.Record, after, f.most-row.Consequences)
 		if err != nil {
 			return err
 		}
@@ -504,7 +510,7 @@ type sequel struct {
 	// owners, or the end of the question. It is zero if there is neither.
 	until time.Time
 	// own is the number of the object's versions before that time. If there are
-	// more than maxConsequences, it is not exact.
+	// more than the folding's most, it is not exact.
 	own int
 }
 
@@ -522,14 +528,14 @@ func (f *folding) sequel(ctx context.Context, r *history.Record) (sequel, error)
 		scan.Classes = []history.Class{history.Root}
 		if i == 0 {
 			root := false
-			if own, root, err = f.own(ctx, relative{r, until}, scan.Start, maxConsequences); err != nil {
+			if own, root, err = f.own(ctx, relative{r, until}, scan.Start, f.most); err != nil {
 				return sequel{}, err
 			}
 			switch {
 			case root:
 				until, own = own[len(own)-1], own[:len(own)-1]
 				continue
-			case len(own) <= maxConsequences:
+			case len(own) <= f.most:
 				continue
 			default:
 				scan.Start = own[len(own)-1].Add(1)

@@ -480,8 +480,8 @@ func (w *investigation) danglingSince(
 }
 
 // newestLed returns the first of n moments, newest first, before which a
-// relation led somewhere, or n if there is none. If that is not known, it is the
-// moment since when the relation is known to lead nowhere.
+// relation led somewhere, or n if there is none. If that is not known, it is
+// the moment since when the relation is known to lead nowhere.
 //
 // The relation led somewhere for a time, and nowhere before and after it. So a
 // binary search needs a moment of that time.
