@@ -268,3 +268,52 @@ func TestWhy_NothingLikelyWithoutChange(t *testing.T) {
 		}
 	}
 }
+
+// TestWhy_SaysWhatIsUnread asks why a Service has no pods with more and more
+// effort. Until the effort is enough, the answer says what was not looked at,
+// and its onset is not before the true one.
+func TestWhy_SaysWhatIsUnread(t *testing.T) {
+	w := whyWorld(t)
+	for n := range 30 { // each of them is a moment at which the Service may have lost its pods
+		w.put(history.Create, fmt.Sprint("services shop/other-", n), "", webService)
+	}
+	changed := w.put(history.Update, "services shop/web", "", `,"spec":{"selector":{"app":"wep"}}`)
+	for n := range 30 {
+		w.put(history.Update, fmt.Sprint("services shop/other-", n), "", webService)
+	}
+	whole := w.why("services shop/web")
+	if !whole.Onset.Equal(changed) || len(whole.Unread) > 0 {
+		t.Fatalf("got onset %s, unread %v, want %s and nothing unread", whole.Onset, whole.Unread, changed)
+	}
+	seen := map[query.Unread]bool{}
+	enough := 0
+	for effort := 2; effort < 4_000 && enough < 3; effort += 1 + effort/20 {
+		s := w.service(query.Options{Effort: effort, Now: func() time.Time { return w.now.Add(time.Second) }})
+		got, err := s.Why(t.Context(), query.Why{Namespace: history.ScopeOf("shop"), Type: "services", Name: "web"})
+		if history.CodeOf(err) == history.NotFound {
+			continue // not even the object was read
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, what := range got.Unread {
+			seen[what] = true
+		}
+		switch {
+		case len(got.Unread) > 0 && !got.Onset.IsZero() && got.Onset.Before(changed):
+			t.Errorf("effort %d: got onset %s, want %s or later", effort, got.Onset, changed)
+		case len(got.Unread) == 0 && !got.Onset.Equal(changed):
+			t.Errorf("effort %d: got onset %s and nothing unread, want %s", effort, got.Onset, changed)
+		case len(got.Unread) == 0:
+			enough++
+		}
+	}
+	for _, want := range []query.Unread{query.UnreadRelations, query.UnreadDangling, query.UnreadEarlierRelations} {
+		if !seen[want] {
+			t.Errorf("got unread %v, want also %s", seen, want)
+		}
+	}
+	if enough == 0 {
+		t.Error("got no answer without anything unread with any effort")
+	}
+}
