@@ -220,6 +220,7 @@ func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 		"/api/v1/events?empty=204":                          "empty",
 		"/api/v1/events?labelSelector=app+web":              "labelSelector",
 		"/api/v1/events?fieldSelector=metadata.name":        "fieldSelector",
+		"/api/v1/events?fieldSelector=a&fold=true":          "fieldSelector",
 		"/api/v1/events?fieldSelector=spec.replicas%3D1":    "fieldSelector",
 		"/api/v1/events?q=1":                                "q",
 		"/api/v1/events?q=true&q=false":                     "q",

@@ -3,12 +3,14 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 	"github.com/watchhistory/watchhistory/pkg/writer"
 )
 
@@ -29,8 +31,11 @@ func (h *handler) folded(a *answer, r *http.Request, p parameters) {
 	if err == nil && possible {
 		page, err = h.ask(r.Context()).Folded(r.Context(), q)
 	}
+	if errors.Is(err, selector.ErrTooExpensive) {
+		err = queryError(err)
+	}
 	if err != nil {
-		h.failFixed(a, r, v1.QueryFailedText, queryError(err))
+		h.failFixed(a, r, v1.QueryFailedText, err)
 		return
 	}
 	writeGaps(a, page.Gaps)

@@ -89,6 +89,11 @@ func (o *getOptions) follow(
 	if len(queries) > maxWatched {
 		return invalidf("--watch: %d objects, want at most %d; watch their types instead", len(queries), maxWatched)
 	}
+	if o.folds() {
+		if folded, err := o.followRows(ctx, s, subjects, queries); folded || err != nil {
+			return err
+		}
+	}
 	f := &follower{
 		o: o, env: &o.env, queries: slices.Clone(queries), until: make([]time.Time, len(queries)),
 		gaps: map[gapID]time.Time{}, lost: map[int]bool{},
@@ -247,6 +252,11 @@ func (f *follower) addGap(u *client.Update) {
 
 // flushGaps writes the gaps that wait.
 func (f *follower) flushGaps() error {
+	return f.flush(func(gaps []v1.Gap) error { return f.printer.Timeline(nil, gaps) })
+}
+
+// flush writes the gaps that wait by a table without records.
+func (f *follower) flush(table func([]v1.Gap) error) error {
 	if len(f.wait) == 0 {
 		return nil
 	}
@@ -268,5 +278,5 @@ func (f *follower) flushGaps() error {
 	if err := f.printer.Dismissed(dismissed); err != nil {
 		return err
 	}
-	return f.printer.Timeline(nil, changed)
+	return table(changed)
 }

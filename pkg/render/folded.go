@@ -17,18 +17,14 @@ import (
 // gaps in the order of their starts. Nothing is cut: texts that are wider than
 // the terminal continue on further lines. On a narrow terminal, they begin
 // below the other columns.
+//
+// A second call continues the table.
 func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
-	columns := make([][]field, len(rows))
+	columns, texts := make([][]field, len(rows)), make([][]field, len(rows))
 	for i := range rows {
 		r := &rows[i]
-		if p.opts.Namespaces {
-			columns[i] = plain(cell(r.Object.Namespace))
-		}
-		columns[i] = append(columns[i], field{text: p.clock(r.Start)}, p.writers(r), field{text: cell(subject(r))})
-	}
-	texts := make([][]field, len(rows))
-	for i := range rows {
-		texts[i] = append([]field{p.folded(&rows[i])}, p.outcome(&rows[i])...)
+		columns[i] = p.columns(r, r.Start, p.writers(r))
+		texts[i] = append([]field{p.folded(r)}, p.outcome(r)...)
 	}
 	return p.besides(columns, texts, func(lines [][]field, of []int) [][]field {
 		at := func(i int) time.Time { return rows[of[i]].Start }
@@ -36,11 +32,52 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 	})
 }
 
+// Followed is a row of a timeline that continues, or only its outcome.
+type Followed struct {
+	Row     *v1.Row
+	At      time.Time // of the row's newest change, or of the outcome
+	Outcome bool      // the row was written before: write only its outcome
+}
+
+// Followed continues a table of [Printer.Folded] with further rows, and with
+// outcomes of rows that were written before. An outcome says how many
+// consequences there are so far.
+func (p *Printer) Followed(items []Followed) error {
+	columns, texts := make([][]field, len(items)), make([][]field, len(items))
+	for i, item := range items {
+		if !item.Outcome {
+			columns[i] = p.columns(item.Row, item.At, p.writers(item.Row))
+			texts[i] = append([]field{p.folded(item.Row)}, p.outcome(item.Row)...)
+			continue
+		}
+		columns[i] = p.columns(item.Row, item.At, field{})
+		for _, text := range p.outcome(item.Row) {
+			text.text = strings.TrimLeft(text.text, " ")
+			if n := item.Row.Consequences; n > 0 {
+				text.text += " (" + counted(n, "consequence") + ")"
+			}
+			texts[i] = append(texts[i], text)
+		}
+	}
+	return p.besides(columns, texts, nil)
+}
+
+// columns returns the columns of a row before its texts.
+func (p *Printer) columns(r *v1.Row, at time.Time, writers field) (columns []field) {
+	if p.opts.Namespaces {
+		columns = plain(cell(r.Object.Namespace))
+	}
+	return append(columns, field{text: p.clock(at)}, writers, field{text: cell(subject(r))})
+}
+
 // besides writes rows without a header: columns, and texts next to them. Texts
 // that are wider than the terminal continue on further lines. On a narrow
 // terminal, they begin below the columns. finish may add lines; of has the row
 // of each line. It may be nil.
 func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field, of []int) [][]field) error {
+	headers := p.opts.NoHeaders
+	p.opts.NoHeaders, p.clocks = true, true // of the gaps
+	defer func() { p.opts.NoHeaders, p.clocks = headers, false }()
 	if len(columns) == 0 {
 		if finish == nil {
 			return nil
@@ -48,7 +85,10 @@ func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field,
 		return p.table(nil, finish(nil, nil))
 	}
 	room := p.room(columns)
-	stacked := p.opts.Width > 0 && room < minFoldedWidth
+	stacked := p.opts.Width > 0 && (room < minFoldedWidth || p.stacked)
+	if stacked && !p.stacked { // the columns of a table that continues
+		p.widths, p.stacked = nil, true
+	}
 	if stacked {
 		room = max(p.opts.Width-stackedIndent, 1)
 	}
@@ -75,9 +115,6 @@ func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field,
 			of = append(of, i)
 		}
 	}
-	headers := p.opts.NoHeaders
-	p.opts.NoHeaders, p.clocks = true, true // of the gaps
-	defer func() { p.opts.NoHeaders, p.clocks = headers, false }()
 	if finish != nil {
 		lines = finish(lines, of)
 	}
