@@ -27,6 +27,9 @@ func (h *handler) folded(a *answer, r *http.Request, p parameters) {
 		}
 	}
 	q, possible, err := p.timeline()
+	if err == nil {
+		q.Consequences, err = p.consequences()
+	}
 	page := query.FoldedPage{Page: query.Page{Exact: true}}
 	if err == nil && possible {
 		page, err = h.ask(r.Context()).Folded(r.Context(), q)
@@ -79,6 +82,9 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 	}
 	if !r.Counted {
 		row.ConsequencesRelation = v1.AtLeast
+	}
+	for i := range r.Followed {
+		row.Followed = append(row.Followed, h.event(&r.Followed[i], true))
 	}
 	for _, v := range r.Onsets {
 		problem := v1.Problem{Timestamp: v.Time.UTC(), Object: object(v.Record), Revision: v.Revision, Text: v.Problem}

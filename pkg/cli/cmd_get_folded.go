@@ -24,7 +24,7 @@ func (o *getOptions) runFolded(
 ) (folded bool, shown int, err error) {
 	queries = slices.Clone(queries)
 	for i := range queries {
-		queries[i].Summary = false
+		queries[i].Summary, queries[i].Consequences = false, o.expand
 	}
 	found, err := s.newestRows(ctx, queries, &o.window)
 	switch {
@@ -117,7 +117,7 @@ func (o *getOptions) showRows(s *session, found *foldedResult, p *render.Printer
 		o.env.note(fmt.Sprintf("Showing the newest %d rows, from %s on: --limit=0 shows all.", len(found.rows),
 			found.rows[0].Start.In(o.location).Format(time.TimeOnly)))
 	}
-	heading := render.Heading{Namespace: string(s.namespace), Start: o.start, End: o.end}
+	heading := render.Heading{Namespace: string(s.namespace), Start: o.start, End: o.end, Only: o.filters()}
 	if s.namespace == history.AllNamespaces {
 		heading.Namespace = "all namespaces"
 	}

@@ -42,6 +42,12 @@ func (o *getOptions) validate() error {
 		return invalidf("--until and --watch can't be combined")
 	case o.watches() && o.exitCode:
 		return invalidf("--exit-code and --watch can't be combined")
+	case o.expand < 0 || o.expand > v1.MaxConsequences:
+		return invalidf("--expand %d: want a number from 0 to %d", o.expand, v1.MaxConsequences)
+	case o.expand > 0 && o.watches():
+		return withAdvice("--flat --watch shows every version.", "--expand and --watch can't be combined")
+	case o.expand > 0 && !o.folds():
+		return invalidf("--expand needs a folded table: it excludes --flat, --show-noise and --output")
 	}
 	return o.queryOptions.validate()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// A folded timeline that continues asks for its newest rows again whenever
+// A folded timeline that continues reads its newest rows again whenever
 // something was recorded.
 const (
 	// askDelay is the time between a record and the question, so that what
@@ -332,8 +332,8 @@ func (f *rowFollower) run(ctx context.Context) error {
 	}
 }
 
-// isProgressing reports whether the outcome of a row is not known yet. It may be
-// that a time has passed.
+// isProgressing reports whether a row has no outcome yet. Time alone can change
+// that: a rollout that takes too long has failed.
 func (f *rowFollower) isProgressing() bool {
 	for _, o := range f.outcomes {
 		if o.progressing {

@@ -40,6 +40,12 @@ func New(env Environment) *cobra.Command {
 			# What happened in the namespace shop within the last 15 minutes
 			watchhistory -n shop --since 15m
 
+			# The same, and what happens from now on
+			watchhistory -n shop --since 15m -w
+
+			# What people changed, with what followed from each change
+			watchhistory -n shop --who kubectl --expand
+
 			# Who changed the image of a Deployment today, in all namespaces
 			watchhistory -A --since 24h -q 'changed.exists(p, p.endsWith(".image"))'`),
 		RunE: runE(o),

@@ -37,6 +37,12 @@ type EventsQuery struct {
 	// Reasons and EventTypes select Kubernetes Events by reason and type; any
 	// of these.
 	Reasons, EventTypes []string
+	// Writers selects by who wrote, in the words of operators: "kubectl",
+	// "argocd", "?". A "!" before a name excludes the writer.
+	Writers []string
+	// Text is in the summary, the problem or the name. Case matters only if it
+	// has a capital letter.
+	Text string
 	// Expression is a CEL expression that is true for the records.
 	Expression string
 
@@ -44,6 +50,10 @@ type EventsQuery struct {
 	Limit   int           // records per page; 0, or more than the recorder's maximum: its maximum
 	Cursor  string        // [Page.Next] of the previous page
 	Summary bool          // without bodies: the events have no ObjectChanges
+
+	// Consequences is how many consequences of each row [Client.Folded] returns
+	// at most, up to [v1.MaxConsequences].
+	Consequences int
 }
 
 // values returns the query as parameters of the API.
@@ -68,7 +78,12 @@ func (q *EventsQuery) values() url.Values {
 	setText(v, v1.ParamFieldSelector, q.FieldSelector)
 	addTexts(v, v1.ParamReason, q.Reasons)
 	addTexts(v, v1.ParamType, q.EventTypes)
+	addTexts(v, v1.ParamWriter, q.Writers)
+	setText(v, v1.ParamText, q.Text)
 	setText(v, v1.ParamQuery, q.Expression)
+	if q.Consequences > 0 {
+		v.Set(v1.ParamConsequences, strconv.Itoa(q.Consequences))
+	}
 	return v
 }
 

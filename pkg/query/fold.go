@@ -69,6 +69,9 @@ type FoldedRow struct {
 	// AfterChange is an earlier change on the page, of configuration that the
 	// failing object of this row uses. It is nil if there is none.
 	AfterChange *history.Record
+	// Followed are the first consequences, oldest first, without those that are
+	// only noise: at most [Timeline.Consequences]. They have no objects.
+	Followed []Version
 	// Consequences is the number of versions that follow from the changes, up
 	// to the next root change of the same object or the end of the question. If
 	// it is not Counted, there are more.
@@ -85,13 +88,15 @@ func (r *FoldedRow) Start() time.Time {
 }
 
 // Folded returns a page of folded rows. The question's Classes, Each and Rest
-// are ignored, and its Limit is the number of rows.
+// are ignored, and its Limit is the number of rows. The writers and the text of
+// its selector select rows, and not versions.
 //
 // Each root change of the question is in exactly one row of one page.
 func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	rows := q.Limit
 	q.Classes = []history.Class{history.Root, history.Onset}
 	q.Limit, q.Bare, q.Each, q.Rest = maxFolded, true, nil, history.Cursor{}
+	keep := rowFilter(&q)
 	page, err := s.Timeline(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
@@ -101,7 +106,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		return FoldedPage{}, err
 	}
 	f := folding{
-		service: s, view: view, end: q.End,
+		service: s, view: view, end: q.End, keep: keep, most: q.Consequences,
 		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
 		terminating: map[string]time.Time{},
 	}
@@ -155,7 +160,10 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if row.Outcome, err = f.outcome(ctx, row, until); err != nil {
 		return err
 	}
-	return f.surround(ctx, row, until)
+	if err = f.surround(ctx, row, until); err != nil {
+		return err
+	}
+	return f.expand(ctx, row, until)
 }
 
 // viewOfConsequences returns what the caller may read in the namespaces of a
@@ -175,8 +183,10 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 type folding struct {
 	service *Service
 	view    history.View
-	end     time.Time  // of the question; zero: none
-	mu      sync.Mutex // guards owners and uses
+	end     time.Time             // of the question; zero: none
+	keep    func(*FoldedRow) bool // whether a row is selected; nil: all are
+	most    int                   // consequences of a row that are returned
+	mu      sync.Mutex            // guards owners and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
@@ -220,6 +230,7 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 	if err != nil {
 		return nil, err
 	}
+	rows = f.kept(rows)
 	slices.SortStableFunc(rows, func(a, b FoldedRow) int {
 		if order == history.NewestFirst {
 			a, b = b, a

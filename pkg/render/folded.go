@@ -27,9 +27,79 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 		texts[i] = append([]field{p.folded(r)}, p.outcome(r)...)
 	}
 	return p.besides(columns, texts, func(lines [][]field, of []int) [][]field {
+		lines, of = p.expanded(rows, lines, of)
 		at := func(i int) time.Time { return rows[of[i]].Start }
 		return p.insertGaps(lines, at, history.OldestFirst, gaps)
 	})
+}
+
+// expanded adds the consequences of rows below their lines. of has the row of
+// each line.
+func (p *Printer) expanded(rows []v1.Row, lines [][]field, of []int) (all [][]field, ofAll []int) {
+	for n, i := range of {
+		all, ofAll = append(all, lines[n]), append(ofAll, i)
+		if n < len(of)-1 && of[n+1] == i {
+			continue
+		}
+		for _, line := range p.consequences(&rows[i]) {
+			all, ofAll = append(all, []field{line}), append(ofAll, i)
+		}
+	}
+	return all, ofAll
+}
+
+// maxNameWidth is the width of the names of consequences up to which their
+// summaries are aligned.
+const maxNameWidth = 48
+
+// consequences returns a faint line for each consequence that a row has, and
+// one with the number of the others.
+func (p *Printer) consequences(r *v1.Row) (lines []field) {
+	if len(r.Followed) == 0 {
+		return nil
+	}
+	width := 0
+	names := make([]string, len(r.Followed))
+	for i := range r.Followed {
+		names[i] = cell(regardedName(&r.Followed[i]))
+		if w := twwidth.Width(names[i]); w <= maxNameWidth {
+			width = max(width, w)
+		}
+	}
+	indent := strings.Repeat(" ", expandedIndent)
+	add := func(text string) {
+		if p.opts.Width == 0 || twwidth.Width(text) <= p.opts.Width {
+			lines = append(lines, field{text: text, style: p.styles.faint})
+			return
+		}
+		lines = append(lines, p.broken([]field{{text: text, style: p.styles.faint}}, p.opts.Width)...)
+	}
+	for i := range r.Followed {
+		e := &r.Followed[i]
+		name := names[i] + strings.Repeat(" ", max(width-twwidth.Width(names[i]), 0))
+		add(indent + p.clock(e.Timestamp) + "  " + name + "  " + cell(e.Summary))
+	}
+	if n := r.Consequences - len(r.Followed); n > 0 {
+		more := ""
+		if r.ConsequencesRelation != "" {
+			more = "at least "
+		}
+		add(fmt.Sprintf("%s… %s%d more", indent, more, n))
+	}
+	return lines
+}
+
+// expandedIndent is the indentation of consequences.
+const expandedIndent = 4
+
+// regardedName returns a version's object. The name of an Event is that of its
+// target, without the hash after it.
+func regardedName(e *v1.Event) string {
+	name := shortName(e)
+	if i := strings.LastIndexByte(name, '.'); e.ResourceType == "events" && i > 0 {
+		return name[:i]
+	}
+	return name
 }
 
 // Followed is a row of a timeline that continues, or only its outcome.
@@ -175,6 +245,7 @@ func (p *Printer) broken(texts []field, width int) (lines []field) {
 type Heading struct {
 	Namespace  string
 	Start, End time.Time // zero: that of the first row, and the present
+	Only       string    // what selects the rows; empty: all are shown
 }
 
 // Heading writes the first line above rows: where, when, how many changes by
@@ -204,6 +275,9 @@ func (p *Printer) Heading(h *Heading, rows []v1.Row) error {
 	span := p.clock(start) + "–" + p.clock(end)
 	text := fmt.Sprintf("%s · %s · %s by %s (%s%s folded)", cell(h.Namespace), span, counted(changes, "change"),
 		counted(len(writers), "writer"), more, counted(consequences, "consequence"))
+	if h.Only != "" {
+		text += " · only " + cell(h.Only)
+	}
 	var out strings.Builder
 	for _, line := range p.broken([]field{{text: text, style: p.styles.heading}}, p.opts.Width) {
 		out.WriteString(p.paint(line) + "\n")
