@@ -177,6 +177,7 @@ func (o *getOptions) filters() string {
 // --exit-code, it returns [errFound] if it wrote a change.
 func (o *getOptions) run(ctx context.Context, args []string) error {
 	shown := 0
+	o.noPager = o.noPager || o.watches()
 	err := o.withSession(ctx, func(s *session) error {
 		if o.allNamespaces {
 			s.namespace = history.AllNamespaces

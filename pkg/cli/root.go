@@ -26,6 +26,10 @@ func New(env Environment) *cobra.Command {
 			The recorder is found in the cluster of the kubeconfig and reached through the API server.
 			Use --recorder-url for another recorder.
 
+			Output that is longer than the screen is shown in a pager, as in git: the command in
+			KUBECTL_WATCHHISTORY_PAGER, otherwise in PAGER, otherwise less with the options FRX, unless
+			LESS is set. --no-pager and an empty command turn that off. Pipes, and --watch, have none.
+
 			On a terminal, characters that are unsafe or invisible are escaped. In a pipe, -o yaml, name
 			and templates write the data unchanged.
 
