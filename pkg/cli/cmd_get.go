@@ -44,8 +44,9 @@ func newGet(conn *connection) *cobra.Command {
 			Types and names have the same forms as in kubectl: deploy, deployments.apps, pods,svc, all,
 			deploy web or deploy/web. Deleted objects and removed types keep their history.
 
-			The formats json, yaml and templates print records as the REST API returns them. To print an
-			object as it was, use history with --revision.
+			The formats json, yaml, custom-columns and templates print records as the REST API returns
+			them, and --sort-by sorts by their fields. To print an object as it was, use history with
+			--revision.
 
 			With --expand, the first consequences are below each change. What the table shows is then
 			still counted in folded rows by --limit.
@@ -100,6 +101,9 @@ func newGet(conn *connection) *cobra.Command {
 
 			# Changes of pods as they happen, after those of the last minute
 			watchhistory get pods -n shop --since 1m -w
+
+			# Who changed what, in columns of your own, by the name of the object
+			watchhistory get -A --since 1h --sort-by .resourceName -o custom-columns=TIME:.timestamp,NAME:.resourceName,WHO:.managers[*].manager,WHAT:.summary
 
 			# All changes of one Deployment and one ConfigMap, as JSON
 			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),

@@ -13,9 +13,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// folds reports whether the timeline is folded. Formats for programs, and
-// columns of single versions, are not.
-func (o *getOptions) folds() bool { return o.format == "" && !o.flat && !o.showNoise }
+// folds reports whether the timeline is folded. Formats for programs, columns
+// and the order of single versions are not.
+func (o *getOptions) folds() bool { return o.format == "" && !o.flat && !o.showNoise && o.sortBy == "" }
 
 // runFolded writes folded rows, and returns how many. If there are none, or
 // only problems of the given types, it writes nothing and reports false.

@@ -47,7 +47,9 @@ func (o *getOptions) validate() error {
 	case o.expand > 0 && o.watches():
 		return withAdvice("--flat --watch shows every version.", "--expand and --watch can't be combined")
 	case o.expand > 0 && !o.folds():
-		return invalidf("--expand needs a folded table: it excludes --flat, --show-noise and --output")
+		return invalidf("--expand needs a folded table: it excludes --flat, --show-noise, --sort-by and --output")
+	case o.sortBy != "" && o.watches():
+		return invalidf("--sort-by and --watch can't be combined")
 	}
 	return o.queryOptions.validate()
 }
