@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ const (
 	// maxUnauthorized is how many questions in a row may be rejected because of
 	// the caller's credentials, which may just have expired.
 	maxUnauthorized = 3
+	// failuresNoted is after how many failures in a row there is a note.
+	failuresNoted = 3
 )
 
 // live collects what the streams of a folded timeline deliver. Its methods may
@@ -316,19 +319,35 @@ func (f *rowFollower) run(ctx context.Context) error {
 			}
 		case <-ask.C:
 			began := time.Now()
-			err := f.ask(ctx)
-			switch code := history.CodeOf(err); {
+			items, err := f.ask(ctx)
+			switch {
 			case err == nil:
 				asking, failures = false, 0
 				pause = max(askDelay, (askShare-1)*time.Since(began))
-			case ctx.Err() != nil, code != history.Unavailable && code != history.Unauthorized,
-				code == history.Unauthorized && failures+1 >= maxUnauthorized:
+				if err := f.writeItems(items); err != nil {
+					return err
+				}
+				continue
+			case ctx.Err() != nil, isPermanent(err),
+				history.CodeOf(err) == history.Unauthorized && failures+1 >= maxUnauthorized:
 				return err
-			default: // the streams report that the recorder is away
-				failures++
-				ask.Reset(min(askDelay<<min(failures, 10), maxAskDelay))
 			}
+			// The streams report that a recorder is away.
+			if failures++; failures == failuresNoted && len(f.lost) == 0 {
+				f.env.note(fmt.Sprintf("Warning: %v; retrying", err))
+			}
+			ask.Reset(min(askDelay<<min(failures, 10), maxAskDelay))
 		}
+	}
+}
+
+// isPermanent reports whether a question would fail again.
+func isPermanent(err error) bool {
+	switch history.CodeOf(err) {
+	case history.Invalid, history.NotFound, history.Forbidden, history.Gone:
+		return true
+	default:
+		return errors.Is(err, client.ErrNotRecorder)
 	}
 }
 
@@ -343,19 +362,17 @@ func (f *rowFollower) isProgressing() bool {
 	return false
 }
 
-// ask reads the newest rows, and writes what is new.
-func (f *rowFollower) ask(ctx context.Context) error {
-	f.printer.SetNow(f.env.recorderNow())
+// ask reads the newest rows, and returns what is new. If it fails, nothing has
+// changed.
+func (f *rowFollower) ask(ctx context.Context) (items []render.Followed, err error) {
 	since := f.env.recorderNow().Add(-tailTime)
 	newest := f.newest
 	read := make([][]v1.Row, len(f.tails))
 	for i := range f.tails {
-		var err error
 		if read[i], err = f.readTail(ctx, &f.tails[i], since); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	var items []render.Followed
 	for i, rows := range read {
 		t := &f.tails[i]
 		until := latest(t.covered, newest)
@@ -372,13 +389,19 @@ func (f *rowFollower) ask(ctx context.Context) error {
 			delete(f.outcomes, key)
 		}
 	}
+	slices.SortStableFunc(items, func(a, b render.Followed) int { return a.At.Compare(b.At) })
+	return items, nil
+}
+
+// writeItems writes rows and outcomes, after the gaps that wait.
+func (f *rowFollower) writeItems(items []render.Followed) error {
 	if len(items) == 0 {
 		return nil
 	}
 	if err := f.flushGaps(); err != nil {
 		return err
 	}
-	slices.SortStableFunc(items, func(a, b render.Followed) int { return a.At.Compare(b.At) })
+	f.printer.SetNow(f.env.recorderNow())
 	return f.printer.Followed(items)
 }
 

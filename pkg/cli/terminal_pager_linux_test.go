@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -17,20 +18,20 @@ import (
 
 // paged is a command on a terminal of a size.
 type paged struct {
-	t      *testing.T
-	r      *recording
-	rows   uint16
-	vars   map[string]string
-	silent bool          // notes are not written to the terminal
-	shown  func(*screen) // called concurrently with the command; may be nil
-	ended  func()        // called when the command has ended; may be nil
+	t          *testing.T
+	r          *recording
+	rows, cols uint16 // cols: 0 means 120
+	vars       map[string]string
+	silent     bool          // notes are not written to the terminal
+	shown      func(*screen) // called concurrently with the command; may be nil
+	ended      func()        // called when the command has ended; may be nil
 }
 
 // run runs the command, and returns what is on the terminal.
 func (p *paged) run(ctx context.Context, args ...string) (code int, shown string) {
 	p.t.Helper()
 	tty, s, written := terminal(p.t)
-	err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: p.rows, Col: 120})
+	err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: p.rows, Col: cmp.Or(p.cols, 120)})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -58,7 +58,10 @@ func (p *Printer) consequences(r *v1.Row) (lines []field) {
 	if len(r.Followed) == 0 {
 		return nil
 	}
-	width := 0
+	width, indent := 0, strings.Repeat(" ", expandedIndent)
+	if p.stacked { // below the texts
+		indent += "  "
+	}
 	names := make([]string, len(r.Followed))
 	for i := range r.Followed {
 		names[i] = cell(regardedName(&r.Followed[i]))
@@ -66,25 +69,31 @@ func (p *Printer) consequences(r *v1.Row) (lines []field) {
 			width = max(width, w)
 		}
 	}
-	indent := strings.Repeat(" ", expandedIndent)
-	add := func(text string) {
-		if p.opts.Width == 0 || twwidth.Width(text) <= p.opts.Width {
-			lines = append(lines, field{text: text, style: p.styles.faint})
-			return
+	add := func(before, text string) {
+		room := 0
+		if p.opts.Width > 0 {
+			room = p.opts.Width - twwidth.Width(before)
+			if room < minFoldedWidth {
+				before, text, room = indent, before+text, max(p.opts.Width-len(indent), 1)
+			}
 		}
-		lines = append(lines, p.broken([]field{{text: text, style: p.styles.faint}}, p.opts.Width)...)
+		for _, line := range p.broken([]field{{text: text, style: p.styles.faint}}, room) {
+			line.text = before + strings.TrimPrefix(line.text, indent)
+			lines = append(lines, line)
+			before = strings.Repeat(" ", twwidth.Width(before))
+		}
 	}
 	for i := range r.Followed {
 		e := &r.Followed[i]
 		name := names[i] + strings.Repeat(" ", max(width-twwidth.Width(names[i]), 0))
-		add(indent + p.clock(e.Timestamp) + "  " + name + "  " + cell(e.Summary))
+		add(indent+p.clock(e.Timestamp)+"  "+name+"  ", cell(e.Summary))
 	}
 	if n := r.Consequences - len(r.Followed); n > 0 {
 		more := ""
 		if r.ConsequencesRelation != "" {
 			more = "at least "
 		}
-		add(fmt.Sprintf("%s… %s%d more", indent, more, n))
+		add(indent, fmt.Sprintf("… %s%d more", more, n))
 	}
 	return lines
 }
