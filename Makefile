@@ -49,24 +49,31 @@ test: devcluster ## run all tests, including those of the dev cluster and the pa
 	go test -timeout 20m ./...
 
 # A package needs a cluster if its tests depend on clustertest, also indirectly.
-# Of the store, test-fast skips the tests that fill, damage or break a disk for
-# seconds each. -short makes fewer rounds in other tests. pkg/store starts first,
-# because its tests take the longest, and next to it the packages whose tests
-# wait. Databases of tests are in memory if /dev/shm has a free gigabyte: a disk
-# takes half of the time. -vet=off: golangci-lint runs vet.
-DISK := Append_(ContextEndsWaitForDisk|RejectedOnFullVolume)|Close_GivesUpOnFailingFlush
-DISK := $(DISK)|Dictionary_RejectsNewTermsWhenFull|OnDamage_AnswersFromIntactBlocks
-DISK := $(DISK)|Open_(NoWrongAnswerAfterDamage|RepairsDamagedFile)|Prune_(FullVolume|Interrupted|KeepsSizeConstant)
-DISK := $(DISK)|Repair_(KeepsIntactBlocks|OfEveryBlock|OneFlippedBit)|Run_FailsOnBrokenLogs|Verify_FindsMissingKeys
+# test-fast skips the benchmarks' package and tests that take seconds: SLOW names
+# them, most of them tests of the store that fill, damage or break a disk. -short
+# makes fewer rounds in other tests. pkg/store starts first, because its tests
+# take the longest, and next to it the packages whose tests wait. Databases of
+# tests are in memory if /dev/shm has a free gigabyte: a disk takes half of the
+# time. -vet=off: golangci-lint runs vet.
+SLOW := Answer_PartsMakeTheWhole|Close_GivesUpOnFailingFlush|Dictionary_RejectsNewTermsWhenFull
+SLOW := $(SLOW)|Append_(ContextEndsWaitForDisk|OnDamageOfAnyBlock|RejectedBeforeTooManyTables|RejectedOnFullVolume)
+SLOW := $(SLOW)|Append_(RepairsDamageBeforeItWrites|SurvivesKill)|Backup_(DuringAppends|IncrementalChain)
+SLOW := $(SLOW)|Forecast_NamesDamagedFile|Inspect_ReadOnlyVolume|OnDamage_AnswersFromIntactBlocks
+SLOW := $(SLOW)|Open_(NoWrongAnswerAfterDamage|ReadsEachTableOnce|RepairsDamagedFile|RepairsOldestDay)
+SLOW := $(SLOW)|Prune_(DuringScan|DuringScansAndAppends|FindsOldestDayDespiteDamage|FullVolume|Interrupted)
+SLOW := $(SLOW)|Prune_KeepsSizeConstant|Reader_AnswersLikeTheLog|Repair_(KeepsAllVersions|KeepsIntactBlocks)
+SLOW := $(SLOW)|Repair_(IgnoresWALAfterDamagedOne|OfEveryBlock|OneFlippedBit|RefusesUnknownFormat)
+SLOW := $(SLOW)|Run_FailsOnBrokenLogs|Scan_BoundsPrefetchedBytes|State_ListedPages(AreComplete|CostTheirSize)
+SLOW := $(SLOW)|Verify_(FindsAdditionalKeys|FindsMissingKeys)|Watch_CutsOffSlowReader
 
 .PHONY: test-fast
-test-fast: ## run the tests that need neither a cluster nor a broken disk
+test-fast: ## run the tests that need no cluster and take no seconds each
 	@packages=$$(go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... \
-	  | awk '$$1 ~ /[.]test$$/ && !/\/pkg\/rig\/clustertest/ {sub(/[.]test$$/, "", $$1); print $$1}' | sort -r \
+	  | awk '$$1 ~ /[.]test$$/ && !/\/pkg\/rig\/(clustertest|scale)/ {sub(/[.]test$$/, "", $$1); print $$1}' | sort -r \
 	  | awk '/\/pkg\/(store|client|api)$$/ {print; next} {rest = rest $$0 "\n"} END {printf "%s", rest}'); \
 	memory=$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1e6 {print "/dev/shm"}'); \
 	GOTMPDIR=$${GOTMPDIR:-$${TMPDIR:-/tmp}} TMPDIR=$${memory:-$${TMPDIR:-/tmp}} \
-	  go test -vet=off -short -skip '^Test($(DISK))$$' $$packages
+	  go test -vet=off -short -skip '^Test($(SLOW))$$' $$packages
 
 .PHONY: load
 load: devcluster ## compare the history with 20,000 writes, and check the order of 10,000 rollouts

@@ -34,6 +34,14 @@ func (f *filterReader) Count(context.Context, history.Filter, int) (int, bool, e
 	return 0, true, nil
 }
 
+func (f *filterReader) Objects(context.Context, history.Scan, int) ([]*history.Record, bool, error) {
+	return nil, true, nil
+}
+
+func (f *filterReader) MayMatch(_ context.Context, filters []history.Filter) ([]bool, error) {
+	return make([]bool, len(filters)), nil
+}
+
 func (f *filterReader) State(context.Context, history.StateScan) iter.Seq2[*history.Record, error] {
 	return func(func(*history.Record, error) bool) {}
 }

@@ -19,6 +19,8 @@ import (
 type log interface {
 	Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error]
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	Objects(ctx context.Context, scan history.Scan, most int) (first []*history.Record, complete bool, err error)
+	MayMatch(ctx context.Context, filters []history.Filter) (may []bool, err error)
 	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]
 	Compare(ctx context.Context, scan history.CompareScan) iter.Seq2[history.Difference, error]
 	Latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error)

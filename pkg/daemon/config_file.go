@@ -49,6 +49,7 @@ type configFile struct {
 	SecretAnnotations    []annotationKey `yaml:"secretAnnotations"`
 	Redact               []redactEntry   `yaml:"redact"`
 	Ignore               []ignoreEntry   `yaml:"ignore"`
+	Symptoms             []symptomEntry  `yaml:"symptoms"`
 }
 
 // resourceEntry is one entry of the field resources.
@@ -72,6 +73,14 @@ type ignoreEntry struct {
 	Resource   *groupResource  `yaml:"resource"`
 	Namespaces []namespaceName `yaml:"namespaces"`
 	Changes    []ignoredPath   `yaml:"changes"`
+}
+
+// symptomEntry is one entry of the field symptoms.
+type symptomEntry struct {
+	Code       symptomCode    `yaml:"code"`
+	Resource   *groupResource `yaml:"resource"`
+	Expression celExpression  `yaml:"expression"`
+	Text       symptomText    `yaml:"text"`
 }
 
 // anonymousEntry is the value of the field anonymous.

@@ -180,6 +180,7 @@ func fileTypes() []reflect.Type {
 	return []reflect.Type{
 		reflect.TypeFor[configFile](), reflect.TypeFor[resourceEntry](),
 		reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](), reflect.TypeFor[anonymousEntry](),
+		reflect.TypeFor[symptomEntry](),
 	}
 }
 

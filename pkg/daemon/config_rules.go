@@ -9,6 +9,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // ruleChecker checks the rules of a file against each other and against what
@@ -21,6 +22,7 @@ type ruleChecker struct {
 	at         *layout
 	redacted   map[string]string // paths in the file by resource and redacted path
 	changes    map[string]string // paths in the file by resource and ignored path
+	symptoms   map[string]string // paths in the file by resource and code
 	namespaces []namespaceRule
 	mentions   []mention
 }
@@ -45,7 +47,7 @@ type mention struct {
 // Resources of the defaults that a rule ignores completely are removed from
 // c.Resources. A resource that the file names can't be ignored completely.
 func (f *configFile) setRules(c *Config, listed, included []history.Resource, at *layout) error {
-	r := ruleChecker{at: at, redacted: map[string]string{}, changes: map[string]string{}}
+	r := ruleChecker{at: at, redacted: map[string]string{}, changes: map[string]string{}, symptoms: map[string]string{}}
 	if f.SecretAnnotations != nil {
 		if err := unique("secretAnnotations", f.SecretAnnotations, at); err != nil {
 			return err
@@ -70,7 +72,35 @@ func (f *configFile) setRules(c *Config, listed, included []history.Resource, at
 		}
 		c.Rules.Ignore = append(c.Rules.Ignore, rule)
 	}
+	if len(f.Symptoms) > symptom.MaxRules {
+		return at.errorf("symptoms", "%d rules: want at most %d", len(f.Symptoms), symptom.MaxRules)
+	}
+	for i, e := range f.Symptoms {
+		rule, err := r.symptom(item("symptoms", i), &e)
+		if err != nil {
+			return err
+		}
+		c.Rules.Symptoms = append(c.Rules.Symptoms, rule)
+	}
 	return r.checkMentions(c, listed, included)
+}
+
+// symptom returns the rule of an entry of the field symptoms.
+func (r *ruleChecker) symptom(path string, e *symptomEntry) (rule symptom.Rule, err error) {
+	switch {
+	case e.Code == "":
+		return rule, r.at.errorf(path+".code", "missing")
+	case e.Resource == nil:
+		return rule, r.at.errorf(path+".resource", "missing")
+	case e.Expression == "":
+		return rule, r.at.errorf(path+".expression", "missing")
+	}
+	rule = symptom.Rule{
+		Code: string(e.Code), Resource: schema.GroupResource(*e.Resource),
+		Expression: string(e.Expression), Text: string(e.Text),
+	}
+	r.mentions = append(r.mentions, mention{rule.Resource, path + ".resource", false})
+	return rule, r.once(r.symptoms, rule.Resource, rule.Code, path+".code")
 }
 
 // redaction returns the rule of an entry of the field redact.

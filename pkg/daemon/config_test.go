@@ -16,6 +16,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 func TestDefaultConfig_MatchesTheContract(t *testing.T) {
@@ -179,6 +180,12 @@ ignore:
   - {resource: pods, namespaces: [quiet]}
   - resource: nodes
     changes: ["status.conditions[*].lastHeartbeatTime"]
+symptoms:
+  - code: Degraded
+    resource: widgets.example.com
+    expression: object.status.phase == "Degraded"
+    text: the widget is degraded
+  - {code: Large, resource: configmaps, expression: size(object.data) > 100}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -207,12 +214,23 @@ ignore:
 				Changes:  []string{"status.conditions[*].lastHeartbeatTime"},
 			},
 		},
+		Symptoms: []symptom.Rule{
+			{
+				Code: "Degraded", Resource: schema.GroupResource{Group: "example.com", Resource: "widgets"},
+				Expression: `object.status.phase == "Degraded"`, Text: "the widget is degraded",
+			},
+			{
+				Code: "Large", Resource: schema.GroupResource{Resource: "configmaps"},
+				Expression: "size(object.data) > 100",
+			},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 	checkEveryFieldSet(t, "this test", got.Rules.Redact)
 	checkEveryFieldSet(t, "this test", got.Rules.Ignore)
+	checkEveryFieldSet(t, "this test", got.Rules.Symptoms)
 }
 
 // checkEveryFieldSet fails if a field is zero in all rules of an example.
@@ -274,9 +292,10 @@ func TestParseConfig_AcceptsRulesOfDocs(t *testing.T) {
 	_, rest, _ := strings.Cut(string(page), "```yaml\nredact:")
 	rules, _, found := strings.Cut(rest, "```")
 	c, err := daemon.ParseConfig([]byte("redact:" + rules))
-	if err != nil || !found || len(c.Rules.Redact) != 3 || len(c.Rules.Ignore) != 4 {
-		t.Errorf("got error %v, rules %+v, want 3 redactions and 4 ignore rules", err, c.Rules)
+	if err != nil || !found || len(c.Rules.Redact) != 3 || len(c.Rules.Ignore) != 4 || len(c.Rules.Symptoms) != 2 {
+		t.Errorf("got error %v, rules %+v, want 3 redactions, 4 ignore rules and 2 symptoms", err, c.Rules)
 	}
+	checkEveryFieldSet(t, "docs/configuration.md", c.Rules.Symptoms)
 	checkEveryFieldSet(t, "docs/configuration.md", c.Rules.Redact)
 	checkEveryFieldSet(t, "docs/configuration.md", c.Rules.Ignore)
 }
@@ -439,6 +458,55 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 			"line 5: ignore[0].resource: events are recorded as events.events.k8s.io: name that",
 		},
 
+		{
+			"symptom without code", "symptoms:\n- {resource: pods, expression: \"true\"}\n",
+			"line 2: symptoms[0].code: missing",
+		},
+		{
+			"symptom without resource", "symptoms:\n- {code: A, expression: \"true\"}\n",
+			"line 2: symptoms[0].resource: missing",
+		},
+		{
+			"symptom without expression", "symptoms:\n- {code: A, resource: pods}\n",
+			"line 2: symptoms[0].expression: missing",
+		},
+		{
+			"code of a symptom", "symptoms:\n- code: not-ready\n",
+			`line 2: symptoms[0].code: "not-ready": want letters and digits after a capital letter`,
+		},
+		{
+			"text of a symptom", "symptoms:\n- {code: A, resource: pods, expression: \"true\",\n  text: \"a\\nb\"}\n",
+			"line 3: symptoms[0].text: want a text in one line",
+		},
+		{
+			"expression of a symptom", "symptoms:\n- code: A\n  resource: pods\n  expression: object.status.phase ==\n",
+			"line 4: symptoms[0].expression: line 1, column 23: Syntax error",
+		},
+		{
+			"expression that is not a condition", "symptoms:\n- {code: A, resource: pods, expression: verb}\n",
+			"line 2: symptoms[0].expression: line 1, column 1: ",
+		},
+		{
+			"expression that is too expensive",
+			"symptoms:\n- code: A\n  resource: pods\n  expression: object.a.all(b, object.a.all(c, object.a.all(d, " +
+				"object.a.all(e, object.a.all(f, true)))))\n",
+			"line 4: symptoms[0].expression: line 1, column 1: the expression may cost ",
+		},
+		{
+			"symptom twice",
+			"symptoms:\n- {code: A, resource: pods, expression: \"true\"}\n" +
+				"- {code: A, resource: nodes, expression: \"true\"}\n" +
+				"- {code: A, resource: pods, expression: \"false\"}\n",
+			`line 4: symptoms[2].code: "A" is already listed on line 2`,
+		},
+		{
+			"symptom of what is not recorded", "symptoms:\n- {code: A, resource: deployments, expression: \"true\"}\n",
+			"line 2: symptoms[0].resource: deployments is not recorded",
+		},
+		{
+			"unknown field of a symptom", "symptoms:\n- {code: A, when: \"true\"}\n",
+			"line 2: symptoms[0].when: unknown field, want one of code, expression, resource, text",
+		},
 		{"empty mapping", "ignore:\n- {}\n", "line 2: ignore[0]: is empty"},
 		{"empty entry", "ignore:\n-\n", "line 2: ignore[0]: is empty"},
 		{"empty resource", "ignore:\n- resource: \"\"\n", "line 2: ignore[0].resource: is empty"},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/selector"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // The tags of YAML values without an explicit tag.
@@ -86,6 +88,9 @@ type (
 	ignoredPath     string // of a field whose changes are ignored
 
 	regularExpression string
+	symptomCode       string
+	symptomText       string // in one line
+	celExpression     string // about one version
 )
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
@@ -196,6 +201,27 @@ func (r *regularExpression) UnmarshalYAML(node *yaml.Node) error {
 			return err
 		}
 		_, err := regexp.Compile(s)
+		return err
+	})
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (c *symptomCode) UnmarshalYAML(node *yaml.Node) error {
+	return decodeText(node, c, symptom.CheckCode)
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (t *symptomText) UnmarshalYAML(node *yaml.Node) error {
+	return decodeText(node, t, func(s string) error { return errors.Join(notEmpty(s), symptom.CheckText(s)) })
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (e *celExpression) UnmarshalYAML(node *yaml.Node) error {
+	return decodeText(node, e, func(s string) error {
+		if err := notEmpty(s); err != nil {
+			return err
+		}
+		_, err := selector.Compile(s)
 		return err
 	})
 }

@@ -126,6 +126,7 @@ func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, erro
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
 		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
+		Symptoms:    d.recorder.Symptoms,
 		Served:      d.watchers.Served,
 		Unrecorded:  d.unrecorded,
 		LastRead: func(ctx context.Context) (time.Time, error) {

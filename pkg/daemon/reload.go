@@ -50,7 +50,8 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	d.watchers.Configure(c.targets())
 	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources),
 		"discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll, "record_catalogue", c.RecordCatalogue,
-		"redact", len(c.Rules.Redact), "ignore", len(c.Rules.Ignore), "max_query_limit", c.MaxQueryLimit)
+		"redact", len(c.Rules.Redact), "ignore", len(c.Rules.Ignore), "symptoms", len(c.Rules.Symptoms),
+		"max_query_limit", c.MaxQueryLimit)
 	for _, field := range d.started.fixedIn(&c) {
 		d.logger.WarnContext(ctx, "changed field requires a restart", "field", field)
 	}

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -424,4 +425,64 @@ func testReloadIgnoresAndRecordsCRD(t *testing.T) {
 		gaps := r.gaps(t, "resourceType=gears.reload.example.com")
 		return len(gaps) == 0, fmt.Sprint(gaps)
 	})
+}
+
+// TestReload_AppliesSymptoms adds a rule for a symptom of a custom resource
+// whose status follows no convention, and lets an object have it.
+func TestReload_AppliesSymptoms(t *testing.T) {
+	noLeaks(t)
+	const crd = "databases.symptoms.example.com"
+	apply(t, strings.NewReplacer("daemon.example.com", "symptoms.example.com", "widget", "database",
+		"Widget", "Database", "[wd]", "[]").Replace(widgets))
+	t.Cleanup(func() { _, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", crd) })
+	kubectl(t, "wait", "--for=condition=Established", "crd/"+crd)
+	kubectl(t, "create", "namespace", "symptoms")
+	config := "discoverCRDs: false\nresources: [{group: symptoms.example.com, version: v1, kind: Database, " +
+		"plural: databases, namespaced: true}]\n"
+	v := newVolume(t, config)
+	r := following(t, t.TempDir(), v, cluster.Config())
+	r.reaches(t, "databases", "watching")
+	mode := func(mode string) {
+		kubectl(t, "patch", "databases", "db", "-n", "symptoms", "--type=merge", "-p", `{"status":{"mode":"`+mode+`"}}`)
+	}
+	apply(t, `{"apiVersion":"symptoms.example.com/v1","kind":"Database",`+
+		`"metadata":{"name":"db","namespace":"symptoms"},"spec":{"size":1}}`)
+	mode("ReadOnly")
+	mode("ReadWrite")
+	r.records(t, "namespace=symptoms", "create update update")
+
+	r.reload(t, v, config+`
+symptoms:
+- code: ReadOnly
+  resource: databases.symptoms.example.com
+  expression: object.status.mode == "ReadOnly"
+  text: the database is read-only
+`)
+	mode("ReadOnly")
+	r.records(t, "namespace=symptoms", "create update update update")
+	if got, want := verbs(r.events(t, "namespace=symptoms&class=onset")), "update"; got != want {
+		t.Errorf("got onsets %q, want %q: only the version after the rule", got, want)
+	}
+	_, body := r.get(t, v1.EventsPath+"?namespace=symptoms&fold=true")
+	var page v1.FoldedPage
+	if err := json.Unmarshal([]byte(body), &page); err != nil || len(page.Rows) != 1 || page.Rows[0].Outcome == nil {
+		t.Fatalf("got %s, error %v, want one row with an outcome", body, err)
+	}
+	const problem = "the database is read-only"
+	if got := *page.Rows[0].Outcome; got.State != "failing" || !strings.Contains(got.Text, problem) {
+		t.Errorf("got the outcome %+v, want %q", got, problem)
+	}
+	_, body = r.get(t, v1.WhyRoot+"/symptoms/databases/db")
+	if !strings.Contains(body, `"code":"ReadOnly"`) || !strings.Contains(body, `"state":"failing"`) {
+		t.Errorf("got the answer %s of why, want the symptom ReadOnly", body)
+	}
+
+	rejected := r.log.Count("configuration rejected")
+	v.write(config + "symptoms: [{code: ReadOnly, resource: databases.symptoms.example.com, expression: object.}]\n")
+	r.eventually(t, "the configuration is rejected", func() (bool, string) {
+		return r.log.Count("configuration rejected") > rejected, ""
+	})
+	if got := r.log.Count("symptoms[0].expression: line 1, column"); got == 0 {
+		t.Error("got no line in the log that names the rule and the position, want one")
+	}
 }

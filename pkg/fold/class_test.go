@@ -110,6 +110,12 @@ func TestClassOf_Update(t *testing.T) {
 			`"metadata":{` + controlled + `},"spec":{"replicas":2}`, "kubectl-edit", false,
 		},
 		{
+			"owned, its status by a person", "replicasets.apps",
+			`"metadata":{` + controlled + `},"spec":{"replicas":1}`,
+			`"metadata":{` + controlled + `},"spec":{"replicas":2}`,
+			"kubectl-edit/status,kube-controller-manager", true,
+		},
+		{
 			"owned, debugged by a person", "pods", `"metadata":{` + controlled + `},"spec":{}`,
 			`"metadata":{` + controlled + `},"spec":{"ephemeralContainers":[{"name":"a"}]}`,
 			"kubectl/ephemeralcontainers", false,
@@ -261,6 +267,10 @@ func TestClassOf_Onset(t *testing.T) {
 			r.Summary = &text
 			if got := fold.ClassOf(r, comparison); got != c.want {
 				t.Errorf("got %s, want %s (problem %q)", got, c.want, text.Problem)
+			}
+			r.Initial = true
+			if got := fold.ClassOf(r, comparison); got != history.Consequence {
+				t.Errorf("existed when recording began: got %s, want %s", got, history.Consequence)
 			}
 		})
 	}

@@ -110,6 +110,12 @@ func TestRows(t *testing.T) {
 			[]string{"change: replicas 2 → 0", "change: replicas 0 → 2"},
 		},
 		{
+			"restarted by a person again, after a pause", `
+			0 update deployments/web kubectl-rollout restarted
+			1200 update deployments/web kubectl-rollout restarted`,
+			[]string{"change: restarted", "change: restarted"},
+		},
+		{
 			"a fight", `
 			0 update deployments/web kubectl replicas 2 → 4
 			3 update deployments/web ledger-operator replicas 4 → 2
@@ -133,6 +139,15 @@ func TestRows(t *testing.T) {
 			[]string{"change: replicas 2 → 3", "fight ×4: replicas 2 ⇄ 4"},
 		},
 		{
+			"a fight whose first change could also be a repeat", `
+			0 update things/db op spec.size 1 → 2
+			1 update things/db op spec.size 2 → 3
+			3 update things/db other-op spec.size 3 → 1
+			20 update things/db op spec.size 1 → 3
+			23 update things/db other-op spec.size 3 → 1`,
+			[]string{"change: spec.size 1 → 2", "fight ×4: spec.size 1 ⇄ 3"},
+		},
+		{
 			"the same change in many objects", `
 			0 update deployments/a flux image app 1 → 2
 			1 update deployments/b flux image app 1 → 2
@@ -154,6 +169,12 @@ func TestRows(t *testing.T) {
 			13 update deployments/other helm label a x → y
 			30 delete namespaces/shop - deleted`,
 			[]string{"change: deleted", "removal ×3: deleted with 2 objects", "change: label a x → y"},
+		},
+		{
+			"a namespace with one object", `
+			12 delete configmaps/flags - deleted
+			30 delete namespaces/shop - deleted`,
+			[]string{"removal ×2: deleted with 1 object"},
 		},
 		{
 			"an empty namespace", "30 delete namespaces/shop - deleted",

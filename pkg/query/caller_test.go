@@ -16,6 +16,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // rights are those of one caller. A right is "verb resource namespace/name",
@@ -353,6 +354,44 @@ func matchesType(q query.Timeline, r *history.Record) bool {
 		}
 		return arg == r.Ref.Resource
 	})
+}
+
+// Matches are counted among half as many records if the caller may read only
+// some namespaces, because reading scattered records costs more.
+func TestAs_CountsFewerMatchesInSomeNamespaces(t *testing.T) {
+	l := newLog(t)
+	one := newRights("list pods team-a/")
+	one.namespaces["team-a"] = time.Time{}
+	for n := range 40 {
+		namespace := []string{"team-a", "team-b"}[n%2]
+		l.put(record(ref("", "pods", namespace, fmt.Sprint("web-", n), 1), history.Create, created(l.now)))
+	}
+	expression, err := selector.Compile(`verb == "create"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name      string
+		caller    *rights
+		namespace history.NamespaceScope
+		want      int
+	}{
+		{"cluster-wide rights", newRights("list pods /"), history.AllNamespaces, 10},
+		{"rights in one of two namespaces", one, history.AllNamespaces, 5},
+		{"question about that namespace", one, "team-a", 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := l.service(query.Options{Effort: 100}).As(c.caller)
+			page, err := s.Timeline(t.Context(), query.Timeline{
+				Filter: history.Filter{Namespace: c.namespace}, Types: []string{"pods"}, Limit: 1,
+				Selector: &selector.Selector{Expression: expression},
+			})
+			if err != nil || page.Total != c.want || page.Exact {
+				t.Errorf("got total %d, exact %t, error %v, want %d, not exact",
+					page.Total, page.Exact, err, c.want)
+			}
+		})
+	}
 }
 
 // The total of a caller with rights in many namespaces is counted with a

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // The bounds of one folded page.
@@ -24,9 +26,9 @@ const (
 	// maxConsequences is the number of consequences of one row that are read.
 	// If a row has more, they are not all counted.
 	maxConsequences = 1_000
-	// maxChildVersions is the number of versions before a change in which
-	// objects are searched that the changed object owned then.
-	maxChildVersions = 200
+	// maxOwnedVersions is the number of versions before a change, and of those
+	// after it, in which objects are searched that the changed object owned.
+	maxOwnedVersions = 1_000
 	// concurrentRows is the number of rows that are completed concurrently.
 	concurrentRows = 4
 	// maxRowObjects is the number of objects of one row whose consequences are
@@ -77,6 +79,10 @@ type FoldedRow struct {
 	// it is not Counted, there are more.
 	Consequences int
 	Counted      bool
+
+	// beyond is the number of Onsets of objects that neither changed nor have
+	// an owner that did.
+	beyond int
 }
 
 // Start returns the time of the row's first change or problem.
@@ -93,46 +99,20 @@ func (r *FoldedRow) Start() time.Time {
 //
 // Each root change of the question is in exactly one row of one page.
 func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
-	rows := q.Limit
-	q.Classes = []history.Class{history.Root, history.Onset}
-	q.Limit, q.Bare, q.Each, q.Rest = maxFolded, true, nil, history.Cursor{}
-	keep := rowFilter(&q)
-	page, err := s.Timeline(ctx, q)
-	if err != nil {
-		return FoldedPage{}, err
-	}
 	view, err := s.viewOfConsequences(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f := folding{
-		service: s, view: view, end: q.End, keep: keep, most: q.Consequences,
-		owners: map[types.UID]*history.Record{}, uses: map[string]map[subjectKey][]Subject{},
-		terminating: map[string]time.Time{},
-	}
-	folded := FoldedPage{Page: page}
-	if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
+	f := newFolding(s, view, q.End)
+	f.keep, f.most = rowFilter(&q), q.Consequences
+	folded, err := f.page(ctx, q)
+	if err != nil {
 		return FoldedPage{}, err
 	}
-	if len(folded.Rows) > rows {
-		// Further versions may add to any row, so the longest beginning of the
-		// page is searched that has few enough rows.
-		n := sort.Search(len(page.Versions), func(n int) bool {
-			some, failed := f.rows(ctx, page.Versions[:n+1], q.Order)
-			err = errors.Join(err, failed)
-			return len(some) > rows
-		})
-		if err != nil {
-			return FoldedPage{}, err
-		}
-		folded.Versions, folded.More = page.Versions[:n], true
-		folded.Count, folded.End = n, history.Cursor{Time: page.Versions[n-1].Time}
-		folded.Next = folded.End
-		if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
-			return FoldedPage{}, err
-		}
-	}
 	folded.Versions = nil
+	if err := f.probe(ctx, folded.Rows); err != nil {
+		return FoldedPage{}, err
+	}
 	rowsOf, inner := errgroup.WithContext(ctx)
 	rowsOf.SetLimit(concurrentRows)
 	for i := range folded.Rows {
@@ -145,25 +125,63 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	return folded, nil
 }
 
+// page returns the rows of a page with their changes and onsets.
+func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err error) {
+	rows := q.Limit
+	q.Classes = []history.Class{history.Root, history.Onset}
+	q.Bare, q.Each, q.Rest = true, nil, history.Cursor{}
+	// Most rows have few versions, so few are read at first.
+	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
+		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {
+			return FoldedPage{}, err
+		}
+		if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
+			return FoldedPage{}, err
+		}
+		if len(folded.Rows) > rows || folded.Count < q.Limit || q.Limit == maxFolded {
+			break
+		}
+	}
+	if len(folded.Rows) <= rows {
+		return folded, nil
+	}
+	// Further versions may add to any row, so the longest beginning of the page
+	// is searched that has few enough rows.
+	n := sort.Search(len(folded.Versions), func(n int) bool {
+		some, failed := f.rows(ctx, folded.Versions[:n+1], q.Order)
+		err = errors.Join(err, failed)
+		return len(some) > rows
+	})
+	if err != nil {
+		return FoldedPage{}, err
+	}
+	folded.Versions, folded.More = folded.Versions[:n], true
+	folded.Count, folded.End = n, history.Cursor{Time: folded.Versions[n-1].Time}
+	folded.Next = folded.End
+	folded.Rows, err = f.rows(ctx, folded.Versions, q.Order)
+	return folded, err
+}
+
 // complete adds to a row what follows from its changes and what surrounds them.
 // Rows may be completed concurrently.
 func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
-	until := f.end
+	last := sequel{until: f.end}
 	if len(row.Changes) > 0 {
-		if until, err = f.until(ctx, row.Last().Record); err != nil {
+		if last, err = f.sequel(ctx, row.Last().Record); err != nil {
 			return err
 		}
 	}
-	if err = f.count(ctx, row, until); err != nil {
+	if err = f.count(ctx, row, last); err != nil {
 		return err
 	}
-	if row.Outcome, err = f.outcome(ctx, row, until); err != nil {
+	row.Consequences += row.beyond
+	if row.Outcome, err = f.outcome(ctx, row, last.until); err != nil {
 		return err
 	}
-	if err = f.surround(ctx, row, until); err != nil {
+	if err = f.surround(ctx, row, last.until); err != nil {
 		return err
 	}
-	return f.expand(ctx, row, until)
+	return f.expand(ctx, row, last.until)
 }
 
 // viewOfConsequences returns what the caller may read in the namespaces of a
@@ -184,17 +202,35 @@ type folding struct {
 	service *Service
 	view    history.View
 	end     time.Time             // of the question; zero: none
+	extra   *symptom.Extra        // configured rules
 	keep    func(*FoldedRow) bool // whether a row is selected; nil: all are
 	most    int                   // consequences of a row that are returned
-	mu      sync.Mutex            // guards owners and uses
+	mu      sync.Mutex            // guards owners, owning and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
-	// terminating is when the deletion of each namespace was requested whose
-	// deletion is on the page.
-	terminating map[string]time.Time
+	// owning has the resources of the owners of objects, by their resource.
+	owning map[schema.GroupResource][]schema.GroupResource
+	// terminations are the deletions of each namespace that were read for the
+	// page, ascending.
+	terminations map[string][]termination
+	// traces has what may follow from changes of the rows' objects.
+	traces map[types.UID]trace
 	// uses has the users of ConfigMaps and Secrets by namespace.
 	uses map[string]map[subjectKey][]Subject
+	// used has what objects used when a problem of theirs began. Only rows uses
+	// it.
+	used map[problemKey][]usedObject
+}
+
+// newFolding returns a folding of versions before a time. Zero means no end.
+func newFolding(s *Service, view history.View, end time.Time) *folding {
+	return &folding{
+		service: s, view: view, end: end,
+		owners: map[types.UID]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
+		terminations: map[string][]termination{}, traces: map[types.UID]trace{},
+		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{}, extra: s.options.Symptoms(),
+	}
 }
 
 // rows folds versions, which are in the given order, into rows in that order.
@@ -213,12 +249,10 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 		}
 		c := fold.Change{Record: v.Record, Summary: v.Summary}
 		if v.Verb == history.Delete && v.Ref.Resource == "namespaces" && v.Ref.Group == "" {
-			full, err := newSummarizer(f.service.reader).withObject(ctx, v.Record)
-			if err != nil {
+			var err error
+			if c.Terminating, err = f.requested(ctx, v.Record); err != nil {
 				return nil, err
 			}
-			c.Terminating = deletionRequested(full.Object)
-			f.terminating[v.Ref.Name] = c.Terminating
 		}
 		changes = append(changes, c)
 	}
@@ -240,6 +274,46 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 	return rows, nil
 }
 
+// termination is the deletion of a namespace.
+type termination struct {
+	deleted   time.Time
+	requested time.Time // zero if it is not known
+}
+
+// requested returns when the deletion of a deleted namespace was requested. A
+// page that is cut folds the same version several times, and reads it once.
+func (f *folding) requested(ctx context.Context, r *history.Record) (time.Time, error) {
+	all := f.terminations[r.Ref.Name]
+	i, known := slices.BinarySearchFunc(all, r.Time, func(t termination, at time.Time) int {
+		return t.deleted.Compare(at)
+	})
+	if known {
+		return all[i].requested, nil
+	}
+	full, err := newSummarizer(f.service.reader).withObject(ctx, r)
+	if err != nil {
+		return time.Time{}, err
+	}
+	requested := deletionRequested(full.Object)
+	f.terminations[r.Ref.Name] = slices.Insert(all, i, termination{r.Time, requested})
+	return requested, nil
+}
+
+// terminating returns when the deletion of the namespace was requested that
+// existed at a time. It is zero if the page does not have its deletion, and if
+// it was requested before.
+func (f *folding) terminating(namespace string, at time.Time) time.Time {
+	for _, t := range f.terminations[namespace] {
+		if t.deleted.After(at) {
+			if t.requested.After(at) {
+				return t.requested
+			}
+			break
+		}
+	}
+	return time.Time{}
+}
+
 // deletionRequested returns the deletionTimestamp of an object, or zero.
 func deletionRequested(object []byte) time.Time {
 	var o struct {
@@ -252,8 +326,8 @@ func deletionRequested(object []byte) time.Time {
 }
 
 // attribute adds each onset to the newest row before it with a change of the
-// object or of one of its owners. The other onsets get rows of their own, one
-// for each outermost owner.
+// object or of one of its owners. The others belong to a change [beyond] their
+// owners, or get rows of their own, one for each outermost owner.
 func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Version) ([]FoldedRow, error) {
 	type place struct {
 		at  time.Time
@@ -268,7 +342,7 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 	for _, places := range changed {
 		slices.SortFunc(places, func(a, b place) int { return a.at.Compare(b.at) })
 	}
-	alone := map[types.UID]int{}
+	alone, others := map[types.UID]int{}, f.newBeyond(rows)
 	for _, v := range onsets {
 		chain, err := f.chain(ctx, v.Record)
 		if err != nil {
@@ -280,6 +354,14 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 			n, _ := slices.BinarySearchFunc(places, v.Time, func(p place, t time.Time) int { return p.at.Compare(t) })
 			if n > 0 && !places[n-1].at.Before(cause.at) {
 				cause = places[n-1]
+			}
+		}
+		if cause.row < 0 {
+			if cause.row, err = others.row(ctx, v.Record, chain); err != nil {
+				return nil, err
+			}
+			if cause.row >= 0 {
+				rows[cause.row].beyond++
 			}
 		}
 		top := chain[len(chain)-1]
@@ -300,8 +382,8 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 // chain returns an object with its controllers or owners, the object first. For
 // an Event it begins with the target, if that is known.
 func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Record, error) {
-	if r.Regarding != nil && r.Regarding.UID != "" {
-		target, err := f.owner(ctx, r.Regarding.UID)
+	if t := r.Regarding; t != nil && t.UID != "" {
+		target, err := f.newestOf(ctx, history.Filter{Name: t.Name, UID: t.UID})
 		if err != nil {
 			return nil, err
 		}
@@ -312,8 +394,9 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 	chain := []*history.Record{r}
 	for range ownershipDepth {
 		var next *history.Record
-		for _, uid := range chain[len(chain)-1].Owners {
-			owner, err := f.owner(ctx, uid)
+		of := chain[len(chain)-1]
+		for _, uid := range of.Owners {
+			owner, err := f.owner(ctx, uid, of.Ref.GroupResource())
 			if err != nil {
 				return nil, err
 			}
@@ -329,30 +412,59 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 }
 
 // owner returns the newest version of an object by its UID, or nil if the
-// caller can see none.
-func (f *folding) owner(ctx context.Context, uid types.UID) (*history.Record, error) {
+// caller can see none. The object owns one of a resource. The log finds a UID
+// within a resource, so those are tried first that own others of the resource.
+func (f *folding) owner(ctx context.Context, uid types.UID, owned schema.GroupResource) (*history.Record, error) {
 	f.mu.Lock()
-	owner, known := f.owners[uid]
+	likely := slices.Clone(f.owning[owned])
 	f.mu.Unlock()
-	if known {
-		return owner, nil
-	}
-	scan := history.Scan{Filter: history.Filter{UID: uid, View: f.view}, Order: history.NewestFirst, Limit: 1}
-	for r, err := range f.service.reader.Scan(ctx, scan) {
-		if err != nil {
-			return nil, err
+	if len(likely) > 0 {
+		owner, err := f.newestOf(ctx, history.Filter{UID: uid, Resources: likely})
+		if owner != nil || err != nil {
+			return owner, err
 		}
-		owner = r
+	}
+	owner, err := f.newestOf(ctx, history.Filter{UID: uid})
+	if owner == nil || err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.owners[uid] = owner
+	if of := owner.Ref.GroupResource(); !slices.Contains(f.owning[owned], of) {
+		f.owning[owned] = append(f.owning[owned], of)
+	}
 	return owner, nil
 }
 
+// newestOf returns the newest version of the object that a filter selects by
+// its UID, or nil if the caller can see none.
+func (f *folding) newestOf(ctx context.Context, filter history.Filter) (*history.Record, error) {
+	uid := filter.UID
+	f.mu.Lock()
+	newest, known := f.owners[uid]
+	f.mu.Unlock()
+	if known {
+		return newest, nil
+	}
+	filter.View = f.view
+	for r, err := range f.service.reader.Scan(ctx, history.Scan{Filter: filter, Order: history.NewestFirst, Limit: 1}) {
+		if err != nil {
+			return nil, err
+		}
+		newest = r
+	}
+	if newest == nil && len(filter.Resources) > 0 {
+		return nil, nil // it may be of another resource
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owners[uid] = newest
+	return newest, nil
+}
+
 // count counts the consequences of a row. Those of an object belong to its
-// newest root change before them. last is when those of the newest change end.
-func (f *folding) count(ctx context.Context, row *FoldedRow, last time.Time) error {
+// newest root change before them. last is what follows from the newest change.
+func (f *folding) count(ctx context.Context, row *FoldedRow, last sequel) error {
 	row.Counted = true
 	if len(row.Changes) == 0 {
 		row.Consequences = len(row.Onsets)
@@ -365,43 +477,123 @@ func (f *folding) count(ctx context.Context, row *FoldedRow, last time.Time) err
 			row.Counted = false
 			return nil
 		}
-		until := last
+		after := last
 		if i < len(row.Changes)-1 {
 			var err error
-			if until, err = f.until(ctx, c.Record); err != nil {
+			if after, err = f.sequel(ctx, c.Record); err != nil {
 				return err
 			}
 		}
-		found, complete, err := f.consequences(ctx, c.Record, until, maxConsequences-row.Consequences)
+		found, complete, err := f.consequences(ctx, c.Record, after, maxConsequences-row.Consequences)
 		if err != nil {
 			return err
 		}
-		row.Consequences += len(found)
+		row.Consequences += found
 		row.Counted = row.Counted && complete
 	}
 	return nil
 }
 
-// until returns the time of the next root change of an object or of one of its
-// owners, or the end of the question.
-func (f *folding) until(ctx context.Context, r *history.Record) (time.Time, error) {
+// sequel is the time that follows a root change.
+type sequel struct {
+	// until is the time of the next root change of the object or of one of its
+	// owners, or the end of the question. It is zero if there is neither.
+	until time.Time
+	// own is the number of the object's versions before that time. If there are
+	// more than maxConsequences, it is not exact.
+	own int
+}
+
+// sequel returns what follows a root change.
+func (f *folding) sequel(ctx context.Context, r *history.Record) (sequel, error) {
 	chain, err := f.chain(ctx, r)
 	if err != nil {
-		return time.Time{}, err
+		return sequel{}, err
 	}
 	until := f.end
-	for _, o := range chain {
+	var own []time.Time
+	for i, o := range chain {
 		scan := history.Scan{Filter: exactly(o.Ref), Limit: 1}
 		scan.Start, scan.End, scan.View = r.Time.Add(1), until, f.view
 		scan.Classes = []history.Class{history.Root}
+		if i == 0 {
+			root := false
+			if own, root, err = f.own(ctx, relative{r, until}, scan.Start, maxConsequences); err != nil {
+				return sequel{}, err
+			}
+			switch {
+			case root:
+				until, own = own[len(own)-1], own[:len(own)-1]
+				continue
+			case len(own) <= maxConsequences:
+				continue
+			default:
+				scan.Start = own[len(own)-1].Add(1)
+			}
+		}
 		for next, err := range f.service.reader.Scan(ctx, scan) {
 			if err != nil {
-				return time.Time{}, err
+				return sequel{}, err
 			}
 			until = next.Time
 		}
 	}
-	return until, nil
+	n, _ := slices.BinarySearchFunc(own, until, time.Time.Compare)
+	if until.IsZero() {
+		n = len(own)
+	}
+	return sequel{until, n}, nil
+}
+
+// clockSlack is how much the recorder's clock may be behind that of the API
+// server.
+const clockSlack = time.Hour
+
+// trace is what the log may have of an object besides its versions.
+type trace struct {
+	events bool // about the object, since the first row
+	owned  bool // objects that it owns
+}
+
+// probe sets the traces of the objects that changed in rows: most objects own
+// nothing, and no Event is about them. To find that out for all rows together
+// costs less than a search for each. It must be called before the rows are
+// completed.
+func (f *folding) probe(ctx context.Context, rows []FoldedRow) error {
+	var begin time.Time
+	var changed []*history.Record
+	seen := map[types.UID]bool{}
+	for i := range rows {
+		if start := rows[i].Start(); begin.IsZero() || start.Before(begin) {
+			begin = start
+		}
+		for _, c := range rows[i].Changes {
+			if !seen[c.Ref.UID] {
+				seen[c.Ref.UID] = true
+				changed = append(changed, c.Record)
+			}
+		}
+	}
+	var filters []history.Filter
+	for _, r := range changed {
+		filters = append(filters, history.Filter{Start: begin, End: f.end, Regarding: target(r)},
+			history.Filter{End: f.end, Owner: r.Ref.UID})
+	}
+	may, err := f.service.reader.MayMatch(ctx, filters)
+	if err != nil {
+		return err
+	}
+	for i, r := range changed {
+		f.traces[r.Ref.UID] = trace{events: may[2*i], owned: may[2*i+1]}
+	}
+	return nil
+}
+
+// target returns an object as the target of Events.
+func target(r *history.Record) *history.Target {
+	return &history.Target{
+		Group: r.Ref.Group, Kind: r.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name, UID: r.Ref.UID,
+	}
 }
 
 // relative is an object whose versions and Events may follow from a change.
@@ -410,112 +602,119 @@ type relative struct {
 	until time.Time // of its own next root change at the latest; zero: none
 }
 
-// consequences returns the versions of an object, of its descendants and of
-// Events regarding any of them that follow from its change and were recorded
-// before a time, in no particular order. It reports false if there are more
-// than most.
+// consequences counts the versions of an object, of its descendants and of
+// Events regarding any of them that follow from its change. It reports false if
+// there are more than most.
 func (f *folding) consequences(
-	ctx context.Context, of *history.Record, until time.Time, most int,
-) (found []*history.Record, complete bool, err error) {
+	ctx context.Context, of *history.Record, after sequel, most int,
+) (n int, complete bool, err error) {
 	start := of.Time.Add(1)
-	if !until.IsZero() && !start.Before(until) {
-		return nil, true, nil
+	if !after.until.IsZero() && !start.Before(after.until) {
+		return 0, true, nil
 	}
 	complete = true
 	seen := map[types.UID]bool{of.Ref.UID: true}
-	level := []relative{{of, until}}
+	level := []relative{{of, after.until}}
+	n = after.own
 	for depth := 0; len(level) > 0 && depth < ownershipDepth; depth++ {
 		var next []relative
 		for _, o := range level {
-			within := history.Filter{Start: start, End: o.until, View: f.view}
-			var versions, events []*history.Record
-			own, regarding := exactly(o.Ref), within
-			own.Start, own.End, own.View = within.Start, within.End, within.View
-			regarding.Regarding = &history.Target{
-				Group: o.Ref.Group, Kind: o.Kind, Namespace: o.Ref.Namespace, Name: o.Ref.Name, UID: o.Ref.UID,
-			}
-			if versions, err = f.scan(ctx, own, most-len(found)); err != nil {
-				return nil, false, err
-			}
-			if events, err = f.scan(ctx, regarding, most-len(found)-len(versions)); err != nil {
-				return nil, false, err
-			}
-			for _, r := range append(versions, events...) {
-				if r.Class != history.Root {
-					found = append(found, r)
+			if depth > 0 {
+				own, root, err := f.own(ctx, o, start, most-n)
+				if err != nil {
+					return 0, false, err
+				}
+				if n += len(own); root {
+					n--
+					o.until = own[len(own)-1]
 				}
 			}
-			if len(found) > most {
-				return found[:most], false, nil
+			has, known := f.traces[o.Ref.UID]
+			if has.events || !known {
+				events, err := f.events(ctx, o, start, most-n)
+				if err != nil {
+					return 0, false, err
+				}
+				n += events
 			}
-			children, all, err := f.children(ctx, o, start, most)
+			if n > most {
+				return most, false, nil
+			}
+			if known && !has.owned {
+				continue
+			}
+			children, all, err := f.children(ctx, o, start, seen)
 			if err != nil {
-				return nil, false, err
+				return 0, false, err
 			}
 			complete = complete && all
-			next = append(next, relatives(children, o.until, seen)...)
+			next = append(next, children...)
 		}
 		level = next
 	}
-	return found, complete && len(level) == 0, nil
+	return n, complete && len(level) == 0, nil
 }
 
-// children returns versions of the objects that an object owned at a time or
-// later: the newest versions before the time, and those since then. It reports
-// false if there may be more objects.
-func (f *folding) children(
+// own returns the times of the versions of an object that follow from a change,
+// at most one more than most. If the object has a root change of its own among
+// them, root is true, and that is the last one.
+func (f *folding) own(
 	ctx context.Context, of relative, start time.Time, most int,
-) (versions []*history.Record, all bool, err error) {
-	before := history.Filter{End: start, Owner: of.Ref.UID, View: f.view}
-	scan := history.Scan{Filter: before, Order: history.NewestFirst, Limit: maxChildVersions}
-	read, known := 0, map[types.UID]bool{}
+) (times []time.Time, root bool, err error) {
+	scan := history.Scan{Filter: exactly(of.Ref), Limit: max(most, 0) + 1}
+	scan.Start, scan.End, scan.View = start, of.until, f.view
 	for r, err := range f.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return nil, false, err
 		}
-		if read++; !known[r.Ref.UID] && r.Verb != history.Delete {
-			one := *r
-			one.Class = history.Consequence // what it was before the time does not matter
-			versions = append(versions, &one)
-		}
-		known[r.Ref.UID] = true
-	}
-	since := history.Filter{Start: start, End: of.until, Owner: of.Ref.UID, View: f.view}
-	later, err := f.scan(ctx, since, most)
-	return append(versions, later...), read < maxChildVersions && len(later) <= most, err
-}
-
-// relatives returns the objects of some versions that were not seen before. The
-// versions after an object's own root change don't belong to an owner's.
-func relatives(versions []*history.Record, until time.Time, seen map[types.UID]bool) (objects []relative) {
-	index := map[types.UID]int{}
-	for _, r := range versions {
-		i, known := index[r.Ref.UID]
-		switch {
-		case known:
-		case seen[r.Ref.UID]:
-			continue
-		default:
-			seen[r.Ref.UID] = true
-			i = len(objects)
-			index[r.Ref.UID] = i
-			objects = append(objects, relative{r, until})
-		}
-		if o := &objects[i]; r.Class == history.Root && (o.until.IsZero() || r.Time.Before(o.until)) {
-			o.until = r.Time
+		if times = append(times, r.Time); r.Class == history.Root {
+			return times, true, nil
 		}
 	}
-	return objects
+	return times, false, nil
 }
 
-// scan returns the records of a filter, oldest first: at most one more than
-// most.
-func (f *folding) scan(ctx context.Context, filter history.Filter, most int) (found []*history.Record, err error) {
-	for r, err := range f.service.reader.Scan(ctx, history.Scan{Filter: filter, Limit: max(most, 0) + 1}) {
+// children returns the objects that an object owned at a time or later, without
+// those that were seen before. It reports false if there may be others.
+func (f *folding) children(
+	ctx context.Context, of relative, start time.Time, seen map[types.UID]bool,
+) (objects []relative, all bool, err error) {
+	before := history.Scan{Filter: history.Filter{End: start, Owner: of.Ref.UID, View: f.view}}
+	before.Order = history.NewestFirst
+	if !of.Created.IsZero() {
+		before.Start = of.Created.Add(-clockSlack) // nothing names an owner that does not exist yet
+	}
+	since := history.Scan{Filter: history.Filter{Start: start, End: of.until, Owner: of.Ref.UID, View: f.view}}
+	all = true
+	for _, scan := range []history.Scan{before, since} {
+		found, complete, err := f.service.reader.Objects(ctx, scan, maxOwnedVersions)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		found = append(found, r)
+		all = all && complete
+		for _, r := range found {
+			gone := scan.Order == history.NewestFirst && r.Verb == history.Delete
+			if !gone && !seen[r.Ref.UID] {
+				seen[r.Ref.UID] = true
+				objects = append(objects, relative{r, of.until})
+			}
+		}
 	}
-	return found, nil
+	return objects, all, nil
+}
+
+// events counts the Events regarding an object that follow from a change, at
+// most one more than most.
+func (f *folding) events(ctx context.Context, of relative, start time.Time, most int) (n int, err error) {
+	regarding := history.Filter{Start: start, End: of.until, View: f.view, Regarding: target(of.Record)}
+	scan := history.Scan{Filter: regarding, Limit: max(most, 0) + 1}
+	for r, err := range f.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return 0, err
+		}
+		if r.Class != history.Root {
+			n++
+		}
+	}
+	return n, nil
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -51,11 +52,9 @@ func (f *folding) expand(ctx context.Context, row *FoldedRow, until time.Time) e
 	if f.most == 0 {
 		return nil
 	}
-	var found []*history.Record
-	if len(row.Changes) == 0 {
-		for _, v := range row.Onsets {
-			found = append(found, v.Record)
-		}
+	found := map[time.Time]*history.Record{}
+	for _, v := range row.Onsets { // some are beyond the owned objects
+		found[v.Time] = v.Record
 	}
 	objects := map[types.UID]bool{}
 	for i, c := range row.Changes {
@@ -64,32 +63,80 @@ func (f *folding) expand(ctx context.Context, row *FoldedRow, until time.Time) e
 		}
 		end := until
 		if i < len(row.Changes)-1 {
-			var err error
-			if end, err = f.until(ctx, c.Record); err != nil {
+			after, err := f.sequel(ctx, c.Record)
+			if err != nil {
 				return err
 			}
+			end = after.until
 		}
-		some, _, err := f.consequences(ctx, c.Record, end, maxConsequences-len(found))
-		if err != nil {
+		if err := f.follow(ctx, c.Record, end, found); err != nil {
 			return err
 		}
-		found = append(found, some...)
 	}
-	slices.SortFunc(found, func(a, b *history.Record) int { return a.Time.Compare(b.Time) })
+	all := slices.SortedFunc(maps.Values(found), func(a, b *history.Record) int { return a.Time.Compare(b.Time) })
 	page := f.service.newPage(history.OldestFirst, func(v *Version) error {
 		if len(row.Followed) < f.most && (v.Verb == history.Create || v.Summary != "") {
 			row.Followed = append(row.Followed, *v)
 		}
 		return nil
 	})
-	for len(found) > 0 && len(row.Followed) < f.most {
-		for _, r := range found[:min(f.most, len(found))] {
+	for some := range slices.Chunk(all, f.most) {
+		for _, r := range some {
 			page.add(r)
 		}
-		found = found[min(f.most, len(found)):]
 		if err := page.flush(ctx); err != nil {
 			return err
 		}
+		if len(row.Followed) == f.most {
+			break
+		}
+	}
+	return nil
+}
+
+// follow adds the versions that follow from a root change to found, by their
+// times: those that [folding.consequences] counts. It ends with about
+// maxConsequences.
+func (f *folding) follow(
+	ctx context.Context, of *history.Record, until time.Time, found map[time.Time]*history.Record,
+) error {
+	start := of.Time.Add(1)
+	if !until.IsZero() && !start.Before(until) {
+		return nil
+	}
+	seen := map[types.UID]bool{of.Ref.UID: true}
+	level := []relative{{of, until}}
+	for depth := 0; len(level) > 0 && depth < ownershipDepth; depth++ {
+		var next []relative
+		for _, o := range level {
+			own, about := exactly(o.Ref), history.Filter{Regarding: target(o.Record)}
+			for i, filter := range []*history.Filter{&own, &about} {
+				filter.Start, filter.End, filter.View = start, o.until, f.view
+				scan := history.Scan{Filter: *filter, Limit: maxConsequences}
+				for r, err := range f.service.reader.Scan(ctx, scan) {
+					if err != nil {
+						return err
+					}
+					if r.Class != history.Root {
+						found[r.Time] = r
+						continue
+					}
+					if i == 0 { // its further versions follow from this change
+						o.until = r.Time
+						break
+					}
+				}
+			}
+			if len(found) >= maxConsequences {
+				return nil
+			}
+			children, _, err := f.children(ctx, o, start, seen)
+			if err != nil {
+				return err
+			}
+			next = append(next, children...)
+		}
+		level = next
 	}
 	return nil
 }

@@ -129,8 +129,16 @@ func TestFolded_ReturnsFirstConsequences(t *testing.T) {
 				causes[cause.Time] = append(causes[cause.Time], r.Time)
 			}
 		}
+		rows := folded(t, w.log.service(query.Options{}), query.Timeline{Limit: 1000, Consequences: most})
+		on := map[time.Time]bool{}
+		for _, r := range w.records {
+			on[r.Time] = true
+		}
+		for at, change := range w.beyond(on) {
+			causes[change.Time] = append(causes[change.Time], at)
+		}
 		more := 0
-		for _, row := range folded(t, w.log.service(query.Options{}), query.Timeline{Limit: 1000, Consequences: most}) {
+		for _, row := range rows {
 			var want []time.Time
 			for i := range row.Changes {
 				want = append(want, causes[row.Changes[i].Time]...)

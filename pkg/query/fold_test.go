@@ -1,9 +1,12 @@
 package query_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,21 +15,37 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // foldedWorld writes random versions of Deployments, their ReplicaSets and
-// Pods, ConfigMaps, and Events about all of them. owners has the owner of each
-// object.
+// Pods, ConfigMaps and nodes that they use, and Events about all of them.
 type foldedWorld struct {
 	log     *log
 	records []*history.Record
-	owners  map[types.UID]types.UID
+	owners  map[types.UID]types.UID   // the owner of each object
+	uses    map[types.UID][]types.UID // the ConfigMaps and nodes that each object uses
 }
 
 func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld {
 	t.Helper()
-	w := &foldedWorld{log: newEmptyLog(t), owners: map[types.UID]types.UID{}}
-	var deployments, sets, pods, all []history.ObjectRef
+	w := &foldedWorld{log: newEmptyLog(t), owners: map[types.UID]types.UID{}, uses: map[types.UID][]types.UID{}}
+	var deployments, sets, pods, settings, nodes []history.ObjectRef
+	for n := range 2 {
+		settings = append(settings, ref("", "configmaps", "shop", fmt.Sprint("settings", n), 1))
+		nodes = append(nodes, ref("", "nodes", "", fmt.Sprint("node", n), 1))
+	}
+	specs := map[types.UID]string{}
+	use := func(o history.ObjectRef, n int) {
+		config := settings[n%2]
+		specs[o.UID] = fmt.Sprintf(`"containers":[{"envFrom":[{"configMapRef":{"name":%q}}]}]`, config.Name)
+		w.uses[o.UID] = append(w.uses[o.UID], config.UID)
+		if o.Resource == "pods" && n%3 > 0 { // otherwise it is not scheduled
+			node := nodes[n/3%2]
+			specs[o.UID] += fmt.Sprintf(`,"nodeName":%q`, node.Name)
+			w.uses[o.UID] = append(w.uses[o.UID], node.UID)
+		}
+	}
 	child := func(resource, group string, n int, of []history.ObjectRef) history.ObjectRef {
 		owner := of[random.IntN(len(of))]
 		o := ref(group, resource, "shop", fmt.Sprint(resource, n), 1)
@@ -35,21 +54,31 @@ func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld 
 	}
 	for n := range 3 {
 		deployments = append(deployments, ref("apps", "deployments", "shop", fmt.Sprint("web", n), 1))
+		use(deployments[n], n)
 	}
 	for n := range 5 {
 		sets = append(sets, child("replicasets", "apps", n, deployments))
 	}
 	for n := range 9 {
 		pods = append(pods, child("pods", "", n, sets))
+		use(pods[n], n)
 	}
-	all = slices.Concat(deployments, sets, pods, []history.ObjectRef{ref("", "configmaps", "shop", "settings", 1)})
+	all := slices.Concat(deployments, sets, pods, settings, nodes)
+	quiet := random.IntN(2) == 0 // many problems are not about a change of an owner
 	known := map[types.UID]bool{}
 	for n := range versions {
 		o := all[random.IntN(len(all))]
 		if n < len(all) {
 			o = all[n] // an owner is recorded before what it owns
 		}
-		r := record(o, history.Update, fmt.Sprintf(`{"n":%d}`, n))
+		object := fmt.Sprintf(`{"n":%d,"spec":{%s}}`, n, specs[o.UID])
+		if o.Resource == "deployments" {
+			object = fmt.Sprintf(`{"n":%d,"spec":{"template":{"spec":{%s}}}}`, n, specs[o.UID])
+		}
+		r := record(o, history.Update, object)
+		if random.IntN(3) == 0 {
+			w.log.now = w.log.now.Add(time.Duration(random.IntN(120)) * time.Second)
+		}
 		if owner := w.owners[o.UID]; owner != "" {
 			r.Owners = []types.UID{owner}
 			r.Class = history.Consequence
@@ -58,9 +87,12 @@ func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld 
 		case !known[o.UID]:
 			r.Verb = history.Create
 			known[o.UID] = true
+			if quiet {
+				r.Initial, r.Class = true, history.Consequence
+			}
 		case random.IntN(8) == 0:
 			r.Class = history.Onset
-		case random.IntN(3) == 0:
+		case random.IntN(3) == 0, quiet && o.Resource == "deployments" && random.IntN(4) > 0:
 			r.Class = history.Consequence
 		case random.IntN(40) == 0:
 			r.Class = history.Root // by a person
@@ -77,34 +109,77 @@ func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld 
 	return w
 }
 
-// cause returns the newest root change before a version in its chain of owners,
-// or nil.
-func (w *foldedWorld) cause(n int) *history.Record {
-	r := w.records[n]
-	chain := map[types.UID]bool{}
+// chain returns the UIDs of a version's object, or of the object that an Event
+// regards, and of its owners.
+func (w *foldedWorld) chain(r *history.Record) (chain []types.UID) {
 	uid := r.Ref.UID
 	if r.Regarding != nil {
 		uid = r.Regarding.UID
 	}
 	for ; uid != ""; uid = w.owners[uid] {
-		chain[uid] = true
+		chain = append(chain, uid)
 	}
+	return chain
+}
+
+// cause returns the newest root change before a version in its chain of owners,
+// or nil.
+func (w *foldedWorld) cause(n int) *history.Record {
+	chain := w.chain(w.records[n])
 	for i := n - 1; i >= 0; i-- {
-		if before := w.records[i]; before.Class == history.Root && chain[before.Ref.UID] {
+		if before := w.records[i]; before.Class == history.Root && slices.Contains(chain, before.Ref.UID) {
 			return before
 		}
 	}
 	return nil
 }
 
+// beyond returns the changes on a page that its onsets without a change of
+// their chain belong to, by the times of the onsets. It returns nil for the
+// others.
+func (w *foldedWorld) beyond(on map[time.Time]bool) map[time.Time]*history.Record {
+	causes, before := map[time.Time]*history.Record{}, map[types.UID]*history.Record{}
+	follows := func(r, change *history.Record) bool {
+		within := 3 * time.Minute
+		if change.Ref.Resource == "nodes" {
+			within = 6 * time.Minute
+		}
+		return change.Time.Before(r.Time) && r.Time.Sub(change.Time) <= within
+	}
+	for n, r := range w.records {
+		cause := w.cause(n)
+		if r.Class != history.Onset || !on[r.Time] || cause != nil && on[cause.Time] {
+			continue
+		}
+		chain := w.chain(r)
+		top := chain[len(chain)-1]
+		var newest *history.Record
+		if b := before[top]; b != nil && follows(r, b) {
+			newest = b
+		}
+		for _, change := range w.records[:n] {
+			if change.Class == history.Root && on[change.Time] && slices.Contains(w.uses[chain[0]], change.Ref.UID) &&
+				follows(r, change) && (newest == nil || newest.Time.Before(change.Time)) {
+				newest = change
+			}
+		}
+		if newest != nil {
+			causes[r.Time], before[top] = newest, newest
+		}
+	}
+	return causes
+}
+
 // TestFolded_CountsEachVersionOnce compares folded pages of random versions
 // with the definition: each root change is in one row of one page, and each
-// consequence belongs to the newest root change of its chain of owners.
+// consequence belongs to the newest root change of its chain of owners. An
+// onset without one on its page belongs to a change beyond the owners.
 func TestFolded_CountsEachVersionOnce(t *testing.T) {
 	seeds := uint64(12)
 	if testing.Short() {
 		seeds = 3
 	}
+	found := 0
 	for seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 7))
 		w := newFoldedWorld(t, random, 150)
@@ -112,14 +187,18 @@ func TestFolded_CountsEachVersionOnce(t *testing.T) {
 		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 			for _, limit := range []int{3, 1000} {
 				t.Run(fmt.Sprint("seed ", seed, ", order ", order, ", limit ", limit), func(t *testing.T) {
-					w.check(t, s, order, limit)
+					found += w.check(t, s, order, limit)
 				})
 			}
 		}
 	}
+	if want := 5 * int(seeds); found < want {
+		t.Errorf("got %d problems that belong to a change beyond their owners, want %d or more", found, want)
+	}
 }
 
-func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order, limit int) {
+// check returns how many problems belong to a change beyond their owners.
+func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order, limit int) (found int) {
 	t.Helper()
 	q := query.Timeline{Order: order, Limit: limit}
 	roots, onsets := map[time.Time]int{}, map[time.Time]int{}
@@ -132,6 +211,17 @@ func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order,
 		if len(page.Rows) > limit || len(page.Rows) == 0 && page.More {
 			t.Fatalf("got a page of %d rows, want 1 to %d", len(page.Rows), limit)
 		}
+		on := map[time.Time]bool{}
+		for _, row := range page.Rows {
+			for _, c := range row.Changes {
+				on[c.Time] = true
+			}
+			for _, v := range row.Onsets {
+				on[v.Time] = true
+			}
+		}
+		beyond := w.beyond(on)
+		found += len(beyond)
 		for _, row := range page.Rows {
 			if !previous.IsZero() && row.Start().Before(previous) != (order == history.NewestFirst) {
 				t.Errorf("row at %s: got it after %s, want order %d", row.Start(), previous, order)
@@ -145,9 +235,7 @@ func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order,
 			for _, v := range row.Onsets {
 				onsets[v.Time]++
 			}
-			if len(row.Changes) > 0 {
-				w.checkRow(t, row, in)
-			}
+			w.checkRow(t, row, in, beyond)
 		}
 		if !page.More {
 			break
@@ -164,11 +252,32 @@ func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order,
 				r.Class, r.Ref, r.Time, got, want)
 		}
 	}
+	return found
 }
 
-func (w *foldedWorld) checkRow(t *testing.T, row query.FoldedRow, in map[time.Time]bool) {
+func (w *foldedWorld) checkRow(
+	t *testing.T, row query.FoldedRow, in map[time.Time]bool, beyond map[time.Time]*history.Record,
+) {
 	t.Helper()
+	for _, v := range row.Onsets {
+		if cause := beyond[v.Time]; cause != nil && !in[cause.Time] {
+			t.Errorf("%s at %s: got it in the row of %s at %s, want that of %s at %s",
+				v.Ref, v.Time, row.Of.Ref, row.Start(), cause.Ref, cause.Time)
+		}
+	}
+	if len(row.Changes) == 0 {
+		if row.Consequences != len(row.Onsets) {
+			t.Errorf("%s at %s: got %d consequences, want %d",
+				row.Of.Ref, row.Start(), row.Consequences, len(row.Onsets))
+		}
+		return
+	}
 	want := 0
+	for _, cause := range beyond {
+		if in[cause.Time] {
+			want++
+		}
+	}
 	for n, r := range w.records {
 		if r.Class == history.Root {
 			continue
@@ -232,9 +341,28 @@ func TestFolded_Surroundings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := rowTexts(page)
+	want := []string{
+		"configmaps#1, used by web",
+		"deployments#1: ready 1/1 ready, chart web-1.2.3",
+		"deployments#3: ready 1/1 ready, chart web-1.2.3",
+		"services#1: failing matches 0 pods",
+		"configmaps#2, used by web",
+		`deployments#5: failing pod/web-1-a CrashLoopBackOff, exit 1 "no a", again 1, after config#2, ` +
+			"chart web-1.2.3",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// rowTexts returns the rows of a page in a few words.
+func rowTexts(page query.FoldedPage) (texts []string) {
 	for _, row := range page.Rows {
-		text := fmt.Sprint(row.Of.Ref.Resource, "#", row.Last().Revision)
+		text := row.Of.Ref.Resource
+		if len(row.Changes) > 0 {
+			text += fmt.Sprint("#", row.Last().Revision)
+		}
 		if o := row.Outcome; o != nil {
 			text += fmt.Sprintf(": %s %s", o.State, o.Text)
 		}
@@ -250,18 +378,168 @@ func TestFolded_Surroundings(t *testing.T) {
 		if row.Delivery != "" {
 			text += ", " + row.Delivery
 		}
-		got = append(got, text)
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// TestFolded_BeyondOwnership checks the rows of a node that is lost and of a
+// ConfigMap that is edited, without a change of the workloads.
+func TestFolded_BeyondOwnership(t *testing.T) {
+	l := newEmptyLog(t)
+	old := func(o history.ObjectRef, owner types.UID, object string) {
+		r := record(o, history.Create, object)
+		r.Initial, r.Class = true, history.Consequence
+		if owner != "" {
+			r.Owners = []types.UID{owner}
+		}
+		l.put(r)
+	}
+	node, config := ref("", "nodes", "", "node-1", 1), ref("", "configmaps", "shop", "config", 1)
+	old(node, "", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
+	old(config, "", `{"data":{"a":"1"}}`)
+	var pods []history.ObjectRef
+	pod := func(n int, status string) string {
+		return fmt.Sprintf(`{"metadata":{"name":%q},"spec":{"nodeName":"node-%d","containers":[{"name":"app",`+
+			`"envFrom":[{"configMapRef":{"name":"config"}}]}]},"status":%s}`, pods[n].Name, n/3+1, status)
+	}
+	const running = `{"phase":"Running","conditions":[{"type":"Ready","status":"True"}],` +
+		`"containerStatuses":[{"name":"app","ready":true,"state":{"running":{}}}]}`
+	for n := range 7 {
+		web := ref("apps", "deployments", "shop", fmt.Sprint("web-", n/2), 1)
+		set := ref("apps", "replicasets", "shop", fmt.Sprint("web-", n/2, "-x"), 1)
+		if n%2 == 0 {
+			old(web, "", `{"spec":{"replicas":2}}`)
+			old(set, web.UID, `{}`)
+		}
+		pods = append(pods, ref("", "pods", "shop", fmt.Sprint("pod-", n), 1))
+		old(pods[n], set.UID, pod(n, running))
+	}
+	fail := func(n int, status string) {
+		r := record(pods[n], history.Update, pod(n, status))
+		set := ref("apps", "replicasets", "shop", fmt.Sprint("web-", n/2, "-x"), 1)
+		r.Owners, r.Class = []types.UID{set.UID}, history.Onset
+		l.put(r)
+	}
+	change := func(o history.ObjectRef, object string) {
+		r := record(o, history.Update, object)
+		r.Class = history.Root
+		l.put(r)
+	}
+	l.now = l.now.Add(time.Hour)
+	change(node, `{"status":{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown",`+
+		`"message":"Kubelet stopped posting node status."}]}}`)
+	const lost = `{"phase":"Running","conditions":[{"type":"Ready","status":"False"}],` +
+		`"containerStatuses":[{"name":"app","ready":false,"state":{"terminated":{"exitCode":137,"reason":"Error"}}}]}`
+	for n := range 3 {
+		fail(n, lost) // the others are on another node
+	}
+	l.now = l.now.Add(time.Hour)
+	change(config, `{"data":{"a":"2"}}`)
+	const crashed = `{"phase":"Running","containerStatuses":[{"name":"app","restartCount":3,` +
+		`"state":{"waiting":{"reason":"CrashLoopBackOff"}},` +
+		`"lastState":{"terminated":{"exitCode":1,"reason":"Error","message":"no a"}}}]}`
+	l.now = l.now.Add(30 * time.Second)
+	fail(3, crashed)
+	l.now = l.now.Add(4 * time.Minute)
+	fail(4, crashed) // too late
+	lostNode := record(ref("", "nodes", "", "node-3", 1), history.Delete, `{}`)
+	lostNode.Class = history.Root
+	l.put(lostNode)
+	fail(6, lost)
+
+	page, err := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }}).
+		Folded(t.Context(), query.Timeline{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
 	}
 	want := []string{
-		"configmaps#1, used by web",
-		"deployments#1: ready 1/1 ready, chart web-1.2.3",
-		"deployments#3: ready 1/1 ready, chart web-1.2.3",
-		"services#1: failing matches 0 pods",
-		"configmaps#2, used by web",
-		`deployments#5: failing pod/web-1-a CrashLoopBackOff, exit 1 "no a", again 1, after config#2, ` +
-			"chart web-1.2.3",
+		"nodes#2: failing 3 pods of 2 workloads app exit 137 (SIGKILL)",
+		`configmaps#2: failing pod/pod-3 CrashLoopBackOff, exit 1 "no a"`,
+		`deployments: failing pod/pod-4 CrashLoopBackOff, exit 1 "no a"`,
+		"nodes#1: failing pod/pod-6 app exit 137 (SIGKILL)",
 	}
-	if !slices.Equal(got, want) {
+	if got := rowTexts(page); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for i, want := range []int{3, 1, 1, 1} {
+		if got := page.Rows[i].Consequences; got != want {
+			t.Errorf("row %d: got %d consequences, want %d", i, got, want)
+		}
+	}
+}
+
+// TestFolded_NamespaceDeletedTwice checks that the outcome of a change ends
+// when the deletion of its own namespace was requested, and not that of a later
+// namespace of the same name.
+func TestFolded_NamespaceDeletedTwice(t *testing.T) {
+	l := newEmptyLog(t)
+	put := func(o history.ObjectRef, verb history.Verb, class history.Class, object string) {
+		r := record(o, verb, object)
+		r.Class, r.Summary = class, &history.Summary{Text: "a 1 → 2"}
+		l.put(r)
+	}
+	for n := 1; n <= 2; n++ {
+		namespace, web := ref("", "namespaces", "", "shop", n), ref("apps", "deployments", "shop", "web", n)
+		deployment := func(ready int) string {
+			return fmt.Sprintf(`{"metadata":{"name":"web","generation":1},"spec":{"replicas":1},"status":{`+
+				`"observedGeneration":1,"replicas":1,"updatedReplicas":1,"readyReplicas":%d,"availableReplicas":%d}}`,
+				ready, ready)
+		}
+		put(namespace, history.Create, history.Root, `{"metadata":{"name":"shop"}}`)
+		put(web, history.Create, history.Root, deployment(0))
+		put(web, history.Update, history.Consequence, deployment(1))
+		requested := fmt.Sprintf(`{"metadata":{"name":"shop","deletionTimestamp":%q}}`,
+			l.now.Add(time.Second).Format(time.RFC3339))
+		put(namespace, history.Update, history.Consequence, requested)
+		put(web, history.Update, history.Consequence, deployment(0))
+		put(web, history.Delete, history.Root, deployment(0))
+		put(namespace, history.Delete, history.Root, requested)
+	}
+	reads := &deletionReads{Store: l.Store}
+	s := query.New(reads, query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	for _, tt := range []struct {
+		order history.Order
+		limit int
+		rows  int // of the Deployments' creations
+	}{{history.OldestFirst, 6, 2}, {history.OldestFirst, 3, 1}, {history.NewestFirst, 3, 1}} {
+		reads.n.Store(0)
+		page, err := s.Folded(t.Context(), query.Timeline{Limit: tt.limit, Order: tt.order})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, row := range page.Rows {
+			if row.Of.Ref.Resource == "deployments" && row.Outcome != nil {
+				got = append(got, fmt.Sprint(row.Outcome.State, " ", row.Outcome.Text))
+			}
+		}
+		if want := slices.Repeat([]string{"ready 1/1 ready"}, tt.rows); !slices.Equal(got, want) {
+			t.Errorf("order %d, limit %d: got outcomes %q, want %q", tt.order, tt.limit, got, want)
+		}
+		if n := reads.n.Load(); n > 2 {
+			t.Errorf("order %d, limit %d: got %d reads of 2 deleted namespaces, want 2", tt.order, tt.limit, n)
+		}
+	}
+}
+
+// deletionReads is a log that counts the deleted namespaces that are read with
+// their objects.
+type deletionReads struct {
+	*store.Store
+
+	n atomic.Int64
+}
+
+func (d *deletionReads) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		for r, err := range d.Store.Scan(ctx, scan) {
+			if err == nil && scan.Bodies && r.Ref.Resource == "namespaces" && r.Verb == history.Delete {
+				d.n.Add(1)
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
 	}
 }

@@ -35,22 +35,26 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 		return f.problems(ctx, row.Onsets, f.present())
 	}
 	last := row.Last()
-	if last.Verb == history.Delete {
+	if last.Verb == history.Delete && row.beyond == 0 {
 		return nil, nil
 	}
 	// What happens while the namespace is deleted is not an outcome.
-	ends, ending := f.terminating[last.Ref.Namespace]
+	namespace := last.Ref.Namespace
 	if last.Ref.GroupResource() == (schema.GroupResource{Resource: "namespaces"}) {
-		ends, ending = f.terminating[last.Ref.Name]
+		namespace = last.Ref.Name
 	}
-	if ending && ends.After(last.Time) && (until.IsZero() || ends.Before(until)) {
+	if ends := f.terminating(namespace, last.Time); !ends.IsZero() && (until.IsZero() || ends.Before(until)) {
 		until = ends
 	}
 	at := until
 	if at.IsZero() {
 		at = f.present()
 	}
-	own, err := f.health(ctx, last.Record, until, at)
+	var own *Outcome
+	var err error
+	if last.Verb != history.Delete {
+		own, err = f.health(ctx, last.Record, until, at)
+	}
 	if err != nil || own != nil && own.State != symptom.Failing && own.State != symptom.Progressing {
 		return own, err
 	}
@@ -87,14 +91,21 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 			return nil, err
 		}
 		if outcome == nil {
-			h := symptom.HealthAt(r, at)
+			h, err := f.extra.HealthAt(ctx, r, at)
+			if err != nil {
+				return nil, err
+			}
 			if h.State == symptom.Unknown {
 				return nil, nil
 			}
 			outcome = &Outcome{State: h.State, Text: h.Text, Reached: r.Time}
 			continue
 		}
-		if symptom.HealthOf(r).State != outcome.State {
+		before, err := f.extra.HealthAt(ctx, r, r.Time)
+		if err != nil {
+			return nil, err
+		}
+		if before.State != outcome.State {
 			return outcome, nil
 		}
 		outcome.Reached = r.Time
@@ -114,6 +125,10 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 		named string
 		count int
 		first time.Time
+		// owners are the outermost owners of the objects. alone means that some
+		// have none.
+		owners map[types.UID]bool
+		alone  bool
 	}
 	var groups []*group
 	seen := map[types.UID]bool{}
@@ -129,7 +144,10 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 		if newest == nil || newest.Verb == history.Delete && v.Regarding == nil {
 			continue
 		}
-		found := symptom.At(newest, at)
+		found, err := f.extra.At(ctx, newest, at)
+		if err != nil {
+			return nil, err
+		}
 		if len(found) == 0 {
 			continue
 		}
@@ -144,10 +162,17 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 			}
 		}
 		if g == nil {
-			g = &group{text: text, kind: kind, named: name, first: v.Time}
+			g = &group{text: text, kind: kind, named: name, first: v.Time, owners: map[types.UID]bool{}}
 			groups = append(groups, g)
 		}
 		g.count++
+		chain, err := f.chain(ctx, v.Record)
+		if err != nil {
+			return nil, err
+		}
+		top := chain[len(chain)-1]
+		g.owners[top.Ref.UID] = true
+		g.alone = g.alone || len(chain) == 1 || top.Ref.GroupResource() == nodesOf
 	}
 	if len(groups) == 0 {
 		return nil, nil
@@ -163,6 +188,9 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 	subject := strings.ToLower(best.kind) + "/" + best.named
 	if best.count > 1 {
 		subject = fmt.Sprintf("%d %ss", best.count, strings.ToLower(best.kind))
+		if len(best.owners) > 1 && !best.alone {
+			subject += fmt.Sprintf(" of %d workloads", len(best.owners))
+		}
 	}
 	return &Outcome{State: symptom.Failing, Text: subject + " " + best.text, Reached: best.first}, nil
 }

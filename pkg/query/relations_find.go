@@ -29,6 +29,55 @@ func (w *relationWalk) found(r *history.Record, rules relation.Rules) relation.F
 	return found
 }
 
+// confirm reports whether a reference is one. A guess is only if objects are
+// recorded, and visible to the caller, that it may lead to. It completes the
+// reference. It must not be called while the log is read.
+//
+// If the group is not known, it is the one that was guessed, or the only one
+// that has the kind.
+func (w *relationWalk) confirm(ctx context.Context, ref *relation.Reference) (bool, error) {
+	if !ref.Guess {
+		return true, nil
+	}
+	var best history.Resource
+	found := 0
+	for _, r := range w.all.catalogue {
+		namespace := ref.Namespace
+		if !r.Scoped(true) {
+			namespace = ""
+		}
+		if !mayMean(ref, r) || !r.Scoped(namespace != "") {
+			continue
+		}
+		view, err := w.view(ctx, history.ScopeOf(namespace), r.GroupResource())
+		if err != nil {
+			return false, err
+		}
+		if view != nil && !view.MayContain(r.GroupResource(), namespace) {
+			continue
+		}
+		if found++; found == 1 || r.Group == ref.Group {
+			best = r
+		}
+	}
+	if found == 0 || found > 1 && best.Group != ref.Group {
+		return false, nil
+	}
+	ref.Group, ref.Resource = best.Group, best.Plural
+	if !best.Scoped(true) {
+		ref.Namespace = ""
+	}
+	return true, nil
+}
+
+// mayMean reports whether a guess may be about a resource.
+func mayMean(ref *relation.Reference, r history.Resource) bool {
+	if r.Group != ref.Group && (!ref.AnyGroup || !relation.IsCustom(r.Group)) {
+		return false
+	}
+	return ref.Resource == r.Plural || ref.Resource == "" && slices.Contains(r.Kinds(), ref.Kind)
+}
+
 // ownership returns the rule of ownerReferences.
 func (w *relationWalk) ownership() relation.Rules {
 	return slices.DeleteFunc(slices.Clone(w.rules), func(r relation.Rule) bool { return r.Name != relation.Owner })
@@ -157,6 +206,13 @@ func (w *relationWalk) uses(ctx context.Context, from int, record *history.Recor
 	w.details[from] = relatedDetail{labels: relation.Labels(record.Object), expanded: true}
 	found := w.found(record, w.rules)
 	for _, ref := range found.References {
+		is, err := w.confirm(ctx, &ref)
+		if err != nil {
+			return err
+		}
+		if !is {
+			continue
+		}
 		if _, _, err := w.refer(ctx, from, ref); err != nil {
 			return err
 		}
@@ -427,7 +483,9 @@ type searchTarget struct {
 
 // relationMatch is a relation that was found. Its From is not known yet.
 type relationMatch struct {
-	from *history.Record
+	from   *history.Record
+	target *searchTarget
+	guess  *relation.Reference // nil: the relation is certain
 	Relation
 }
 
@@ -467,7 +525,7 @@ func (s *relationSearch) add(ctx context.Context, i int) error {
 // addPlaces adds the places of the objects that a rule may lead from.
 func (s *relationSearch) addPlaces(rule relation.Rule, namespace string) {
 	of := history.ScopeOf(namespace)
-	if rule.Across || namespace == "" {
+	if rule.Across && !rule.Near || namespace == "" {
 		of = history.AllNamespaces
 	}
 	if s.places[of] == nil {
@@ -505,8 +563,7 @@ func (s *relationSearch) read(ctx context.Context, of history.NamespaceScope, al
 	}); err != nil {
 		return err
 	}
-	s.addMatches(matches)
-	return nil
+	return s.addMatches(ctx, matches)
 }
 
 // readOnly reads one object, and adds it if it leads to a target.
@@ -519,16 +576,26 @@ func (s *relationSearch) readOnly(ctx context.Context, of history.ObjectRef) err
 	if err != nil || record == nil {
 		return err
 	}
-	s.addMatches(s.match(record))
-	return nil
+	return s.addMatches(ctx, s.match(record))
 }
 
-// addMatches adds relations to the graph.
-func (s *relationSearch) addMatches(matches []relationMatch) {
+// addMatches adds relations to the graph, unless they are guesses about other
+// objects.
+func (s *relationSearch) addMatches(ctx context.Context, matches []relationMatch) error {
 	for _, m := range matches {
+		if m.guess != nil {
+			is, err := s.w.confirm(ctx, m.guess)
+			if err != nil {
+				return err
+			}
+			if !is || !m.guess.Names(&m.target.Target) {
+				continue
+			}
+		}
 		m.From = s.w.addVersion(m.from)
 		s.w.relate(m.Relation)
 	}
+	return nil
 }
 
 // match returns the relations of an object to the targets. It drops the
@@ -543,19 +610,35 @@ func (s *relationSearch) match(r *history.Record) (matches []relationMatch) {
 	for i := range s.targets {
 		t := &s.targets[i]
 		for j := range found.References {
-			if ref := &found.References[j]; t.named && ref.Rule != relation.Owner && ref.Names(&t.Target) {
-				matches = append(matches, relationMatch{r, Relation{
-					To: t.at, Rule: ref.Rule, Path: ref.Path, Optional: ref.Optional,
-				}})
+			ref := found.References[j]
+			if !t.named || ref.Rule == relation.Owner || !mayName(ref, t) {
+				continue
 			}
+			m := relationMatch{from: r, target: t, Relation: Relation{
+				To: t.at, Rule: ref.Rule, Path: ref.Path, Optional: ref.Optional,
+			}}
+			if ref.Guess {
+				m.guess = &ref
+			}
+			matches = append(matches, m)
 		}
 		for j := range found.Selections {
 			if by := &found.Selections[j]; t.existed && by.Selects(&t.Target) {
-				matches = append(matches, relationMatch{r, Relation{To: t.at, Rule: by.Rule, Path: by.Path}})
+				by := Relation{To: t.at, Rule: by.Rule, Path: by.Path}
+				matches = append(matches, relationMatch{from: r, target: t, Relation: by})
 			}
 		}
 	}
 	return matches
+}
+
+// mayName reports whether a reference names a target, whatever the group of a
+// guess is.
+func mayName(ref relation.Reference, t *searchTarget) bool {
+	if ref.AnyGroup {
+		ref.Group = t.Group
+	}
+	return ref.Names(&t.Target)
 }
 
 // needleLimit bounds the names that an object is searched for before it is

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // Reader is the part of the log that questions are answered from. Its methods
@@ -19,6 +20,15 @@ type Reader interface {
 	// Count counts the records that the filter selects, up to most. If exact is
 	// false, it stopped early, and there are at least n.
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	// Objects returns the first record of each object that the scan selects, in
+	// its order and without bodies: at most its limit, if it has one. It looks
+	// at no more than "most" versions. If complete is false, there may be
+	// further objects. The caller owns the records.
+	Objects(ctx context.Context, scan history.Scan, most int) (first []*history.Record, complete bool, err error)
+	// MayMatch reports for each filter whether the log may have a version that
+	// it selects. If it reports false, there is none. For filters with an owner
+	// or a target, it costs much less than as many scans.
+	MayMatch(ctx context.Context, filters []history.Filter) (may []bool, err error)
 	// State yields a page of a state. The rules of Scan apply. A time before
 	// the retention is a [history.NotFound] error.
 	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]
@@ -49,6 +59,9 @@ type Options struct {
 	Descendants int
 	// IgnoreRules returns the current ignore rules. Default: none.
 	IgnoreRules func() []history.IgnoreRule
+	// Symptoms returns rules for symptoms in addition to those of package
+	// symptom. Default: none.
+	Symptoms func() *symptom.Extra
 	// Served returns the resources of the last discovery, recorded or not. They
 	// resolve types that the catalogue does not have, because Events may regard
 	// objects of any type. Default: none.
@@ -99,6 +112,9 @@ func New(reader Reader, o Options) *Service {
 	}
 	if o.IgnoreRules == nil {
 		o.IgnoreRules = func() []history.IgnoreRule { return nil }
+	}
+	if o.Symptoms == nil {
+		o.Symptoms = func() *symptom.Extra { return nil }
 	}
 	if o.Served == nil {
 		o.Served = func() []history.Resource { return nil }

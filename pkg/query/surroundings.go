@@ -40,6 +40,7 @@ var (
 	secrets    = schema.GroupResource{Resource: "secrets"}
 	services   = schema.GroupResource{Resource: "services"}
 	podsOf     = schema.GroupResource{Resource: "pods"}
+	nodesOf    = schema.GroupResource{Resource: "nodes"}
 	// users are the resources whose objects use ConfigMaps and Secrets. Pods
 	// that a workload owns have the same relations as the workload.
 	users = []schema.GroupResource{
@@ -60,19 +61,16 @@ func (f *folding) surround(ctx context.Context, row *FoldedRow, until time.Time)
 		return nil
 	}
 	last := row.Last().Record
-	full, err := newSummarizer(f.service.reader).withObject(ctx, last)
+	// Whether a Secret has its former contents is for those who may get it.
+	compared := last.Verb == history.Update && row.Objects() == 1 && last.Ref.GroupResource() != secrets
+	full, again, err := f.compared(ctx, last, compared)
 	if err != nil {
 		return err
 	}
+	row.Again = again
 	if full.Object != nil {
 		if d, ok := delivery.Of(full.Object, last.Managers); ok {
 			row.Delivery = d.String()
-		}
-	}
-	// Whether a Secret has its former contents is for those who may get it.
-	if last.Verb == history.Update && row.Objects() == 1 && last.Ref.GroupResource() != secrets {
-		if row.Again, err = f.again(ctx, full); err != nil {
-			return err
 		}
 	}
 	switch last.Ref.GroupResource() {
@@ -90,31 +88,41 @@ func (f *folding) surround(ctx context.Context, row *FoldedRow, until time.Time)
 	return err
 }
 
-// again returns the revision of an earlier version that has the same contents
-// as a version, but not as the one before it. It returns 0 if there is none.
-// Only the newest root changes are compared.
-func (f *folding) again(ctx context.Context, r *history.Record) (uint64, error) {
-	if r.Revision < 3 || r.Object == nil {
-		return 0, nil
-	}
-	scan := history.Scan{Filter: exactly(r.Ref), Order: history.NewestFirst, Limit: maxReturns + 1, Bodies: true}
-	scan.End, scan.View = r.Time, f.view
+// compared returns a root change with its object, unless it has been dropped
+// meanwhile. again is the revision of an earlier version that has the same
+// contents, but not as the one before it. It is 0 if there is none, or if the
+// change is not to be compared. Only the newest root changes are compared.
+func (f *folding) compared(
+	ctx context.Context, r *history.Record, compare bool,
+) (full *history.Record, again uint64, err error) {
+	scan := history.Scan{Filter: exactly(r.Ref), Order: history.NewestFirst, Limit: maxReturns + 2, Bodies: true}
+	scan.End, scan.View = r.Time.Add(1), f.view
 	scan.Classes = []history.Class{history.Root}
-	is := contents(r.Object)
+	if !compare || r.Revision < 3 {
+		scan.Start = r.Time
+	}
+	full = r
+	var is []byte
 	first := true
-	for before, err := range f.service.reader.Scan(ctx, scan) {
-		if err != nil {
-			return 0, err
+	for version, err := range f.service.reader.Scan(ctx, scan) {
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case version.Time.Equal(r.Time):
+			full, is = version, contents(version.Object)
+			continue
+		case full.Object == nil:
+			return full, 0, nil
 		}
-		same := bytes.Equal(contents(before.Object), is)
+		same := bytes.Equal(contents(version.Object), is)
 		if same && first {
-			return 0, nil // nothing but metadata changed
+			return full, 0, nil // nothing but metadata changed
 		}
 		if first = false; same {
-			return before.Revision, nil
+			return full, version.Revision, nil
 		}
 	}
-	return 0, nil
+	return full, 0, nil
 }
 
 // contents returns an object without its metadata and status, in a form in

@@ -278,24 +278,28 @@ func (s *Service) total(ctx context.Context, scan history.Scan, sel *selector.Se
 	return err
 }
 
-// manyPlaces is the number of places from which a view is scattered.
+// manyPlaces is the number of [places] up to which a view is not scattered.
 const manyPlaces = 16
 
-// isScattered reports whether a filter selects records in many places, which
-// are pairs of a resource and a namespace, because the caller may read only
-// these. Most keys between the records are then those of others, or the records
-// are merged from many ranges of keys.
-func isScattered(f *history.Filter) bool {
+// isScattered reports whether a filter selects records in many places. Most
+// keys between the records are then those of others, or the records are merged
+// from many ranges of keys.
+func isScattered(f *history.Filter) bool { return places(f) > manyPlaces }
+
+// places returns the number of pairs of a resource and a namespace that a
+// filter of many namespaces is restricted to. It is 0 if the caller may read
+// whole resources only.
+func places(f *history.Filter) int {
 	if _, one := f.Namespace.Namespace(); one {
-		return false
+		return 0
 	}
-	places := 0
+	n := 0
 	for _, grant := range f.View {
 		if !grant.All {
-			places += len(grant.Namespaces)
+			n += len(grant.Namespaces)
 		}
 	}
-	return places > manyPlaces
+	return n
 }
 
 // Gaps is a query for gaps.

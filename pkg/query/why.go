@@ -131,7 +131,7 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	}
 	at := graph.At.Add(1)
 	w := investigation{
-		folding: folding{service: s, view: view, end: at, owners: map[types.UID]*history.Record{}},
+		folding: newFolding(s, view, at),
 		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
 	}
@@ -185,7 +185,7 @@ func (s *Service) gapsOf(ctx context.Context, view history.View, from, to time.T
 
 // investigation collects what is known of one object's problem.
 type investigation struct {
-	folding
+	*folding
 
 	query    Why
 	newestOf *history.Record // the newest version of the object, with its JSON
@@ -210,7 +210,9 @@ func (w *investigation) diagnose(ctx context.Context) error {
 		return err
 	}
 	w.newestOf = newest
-	w.answer.Health = symptom.HealthAt(newest, w.end)
+	if w.answer.Health, err = w.extra.HealthAt(ctx, newest, w.end); err != nil {
+		return err
+	}
 	own, err := w.ownVersions(ctx)
 	if err != nil {
 		return err
@@ -219,7 +221,10 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	begin := episode(own, onsets)
+	begin, err := w.episode(ctx, own, onsets)
+	if err != nil {
+		return err
+	}
 	onsets = slices.DeleteFunc(onsets, func(r *history.Record) bool { return r.Time.Before(begin) })
 	if begin.IsZero() {
 		before, err := w.failedBefore(ctx)
@@ -245,7 +250,9 @@ func (w *investigation) diagnose(ctx context.Context) error {
 			w.answer.Onset = s.Since
 		}
 	}
-	w.narrow(own, newest)
+	if err := w.narrow(ctx, own, newest); err != nil {
+		return err
+	}
 	return w.healthyBefore(ctx)
 }
 
@@ -273,21 +280,28 @@ const recovery = 10 * time.Second
 // episode returns when the newest episode of the problem may have begun: with
 // the newest change of the object's own that has an onset after it, and before
 // which the object was healthy. It is zero if there is none.
-func episode(own, onsets []*history.Record) time.Time {
+func (w *investigation) episode(ctx context.Context, own, onsets []*history.Record) (time.Time, error) {
 	if len(onsets) == 0 {
-		return time.Time{}
+		return time.Time{}, nil
 	}
 	for i, r := range own {
 		if r.Class != history.Root || r.Initial || r.Time.After(onsets[0].Time.Add(slack)) {
 			continue
 		}
-		for j := i + 1; j < len(own) && symptom.HealthOf(own[j]).State == symptom.Ready; j++ {
-			if r.Time.Sub(own[j].Time) >= recovery {
-				return r.Time
+		for _, before := range own[i+1:] {
+			h, err := w.extra.HealthAt(ctx, before, before.Time)
+			if err != nil {
+				return time.Time{}, err
+			}
+			if h.State != symptom.Ready {
+				break
+			}
+			if r.Time.Sub(before.Time) >= recovery {
+				return r.Time, nil
 			}
 		}
 	}
-	return time.Time{}
+	return time.Time{}, nil
 }
 
 // slack is how much later than its effect a change may be recorded.
@@ -295,17 +309,24 @@ const slack = 2 * time.Second
 
 // narrow sets the onset to the time since when the object has had one of its
 // present symptoms, if another symptom of the same code was before.
-func (w *investigation) narrow(own []*history.Record, newest *history.Record) {
+func (w *investigation) narrow(ctx context.Context, own []*history.Record, newest *history.Record) error {
 	if len(w.answer.Symptoms) != 1 || w.answer.Symptoms[0].Of != subjectOf(newest) {
-		return
+		return nil
 	}
-	now := symptom.At(newest, w.end)
+	now, err := w.extra.At(ctx, newest, w.end)
+	if err != nil {
+		return err
+	}
 	since := w.answer.Onset
 	for _, r := range own {
 		if r.Time.Before(w.answer.Onset) {
 			break
 		}
-		if !slices.ContainsFunc(symptom.Of(r), func(s symptom.Symptom) bool {
+		then, err := w.extra.At(ctx, r, r.Time)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(then, func(s symptom.Symptom) bool {
 			return slices.ContainsFunc(now, func(n symptom.Symptom) bool {
 				return n.Code == s.Code && n.Subject == s.Subject
 			})
@@ -315,6 +336,7 @@ func (w *investigation) narrow(own []*history.Record, newest *history.Record) {
 		since = r.Time
 	}
 	w.answer.Onset, w.answer.Symptoms[0].Since = since, since
+	return nil
 }
 
 // onsets returns the onsets of the object, of what it owns, and of Events about
@@ -364,7 +386,14 @@ func (w *investigation) failedBefore(ctx context.Context) (found []*history.Reco
 			if err != nil {
 				return nil, err
 			}
-			if r.Initial && len(symptom.Of(r)) > 0 && !r.Time.Before(w.end.Add(-w.lookback)) {
+			if !r.Initial || r.Time.Before(w.end.Add(-w.lookback)) {
+				continue
+			}
+			had, err := w.extra.At(ctx, r, r.Time)
+			if err != nil {
+				return nil, err
+			}
+			if len(had) > 0 {
 				found = append(found, r)
 			}
 		}
@@ -416,7 +445,10 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 		}
 		first[o.Ref.UID] = o.Time
 	}
-	own := symptom.At(newest, w.end)
+	own, err := w.extra.At(ctx, newest, w.end)
+	if err != nil {
+		return err
+	}
 	if len(own) > 0 {
 		since := newest.Time
 		if at, known := first[newest.Ref.UID]; known {
@@ -439,7 +471,10 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 		if version == nil {
 			continue
 		}
-		found := symptom.At(version, w.end)
+		found, err := w.extra.At(ctx, version, w.end)
+		if err != nil {
+			return err
+		}
 		if len(found) == 0 || version.Verb == history.Delete {
 			if w.answer.Health.State == symptom.Ready || w.answer.Health.State == symptom.Done {
 				continue // it recovered
@@ -448,7 +483,9 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 			if err != nil {
 				return err
 			}
-			found = symptom.Of(full)
+			if found, err = w.extra.At(ctx, full, full.Time); err != nil {
+				return err
+			}
 		}
 		add(found, version, first[o.Ref.UID])
 	}
@@ -481,7 +518,11 @@ func (w *investigation) healthyBefore(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if h := symptom.HealthOf(r); h.State == symptom.Ready || h.State == symptom.Done {
+		h, err := w.extra.HealthAt(ctx, r, r.Time)
+		if err != nil {
+			return err
+		}
+		if h.State == symptom.Ready || h.State == symptom.Done {
 			w.answer.HealthyUntil = r.Time
 			return nil
 		}

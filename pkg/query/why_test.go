@@ -87,6 +87,28 @@ func (w *relatedWorld) checkCause(answer query.WhyAnswer, onset time.Time, verb 
 	}
 }
 
+// TestWhy_CustomResourceNamesSecret changes a Secret that a custom resource
+// names in a field that follows the conventions.
+func TestWhy_CustomResourceNamesSecret(t *testing.T) {
+	const widget = `,"spec":{"credentialsSecretRef":{"name":"keys","key":"token"}},"status":{"conditions":[` +
+		`{"type":"Ready","status":%q,"reason":"Login","message":"login failed"}]}`
+	w := whyWorld(t)
+	w.put(history.Create, "secrets shop/keys", "", `,"data":{"token":"a"}`)
+	w.put(history.Create, "secrets shop/other", "", `,"data":{"token":"a"}`)
+	w.put(history.Create, "widgets shop/crane", "", fmt.Sprintf(widget, "True"))
+	w.now = w.now.Add(time.Hour)
+	w.put(history.Update, "secrets shop/keys", "", `,"data":{"token":"b"}`)
+	w.put(history.Update, "secrets shop/other", "", `,"data":{"token":"b"}`)
+	w.class = history.Onset
+	onset := w.put(history.Update, "widgets shop/crane", "", fmt.Sprintf(widget, "False"))
+	w.class = history.Root
+	answer := w.why("widgets shop/crane")
+	w.checkCause(answer, onset, history.Update, "secrets shop/keys")
+	if got := answer.Causes[0].Path; len(got) != 1 || got[0].Rule != "reference" {
+		t.Errorf("got the path %+v, want a reference", got)
+	}
+}
+
 func TestWhy_ServiceWithoutPods(t *testing.T) {
 	for _, test := range []struct {
 		name   string

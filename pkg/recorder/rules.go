@@ -10,10 +10,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
-// Rules define which values are redacted in addition to those of Secrets, and
-// which versions are ignored. The zero value ignores nothing.
+// Rules define which values are redacted in addition to those of Secrets, which
+// versions are ignored, and which have symptoms. The zero value ignores
+// nothing.
 //
 // Resources that are ignored completely are not watched, so the recorder has no
 // rule for them.
@@ -23,6 +25,8 @@ type Rules struct {
 	// SecretAnnotations are the keys of annotations whose values are stored in
 	// Secrets. Nil means [DefaultSecretAnnotations].
 	SecretAnnotations []string
+	// Symptoms are rules for symptoms in addition to those of package symptom.
+	Symptoms []symptom.Rule
 }
 
 // Redaction replaces the values at paths by keyed hashes, in the objects of one
@@ -64,12 +68,22 @@ func (r *Recorder) SetRules(rules Rules) error {
 	return nil
 }
 
+// Symptoms returns the current rules for symptoms. They are nil before
+// [Recorder.SetRules].
+func (r *Recorder) Symptoms() *symptom.Extra {
+	if compiled := r.rules.Load(); compiled != nil {
+		return compiled.symptoms
+	}
+	return nil
+}
+
 // compiledRules are the rules for all resources. They are immutable.
 type compiledRules struct {
 	redact     *redact.Rules
 	seed       maphash.Seed
 	namespaces map[schema.GroupResource][]string           // whose versions are ignored
 	changes    map[schema.GroupResource][]rawjson.Selector // that are ignored
+	symptoms   *symptom.Extra
 }
 
 // compileRules checks the rules and prepares them to be applied.
@@ -81,8 +95,12 @@ func compileRules(rules Rules, seed maphash.Seed) (*compiledRules, error) {
 	if err != nil {
 		return nil, err
 	}
+	symptoms, err := symptom.Compile(rules.Symptoms)
+	if err != nil {
+		return nil, history.Errorf(history.Invalid, "symptoms: %w", err)
+	}
 	c := &compiledRules{
-		redact: redactRules, seed: seed,
+		redact: redactRules, seed: seed, symptoms: symptoms,
 		namespaces: map[schema.GroupResource][]string{}, changes: map[schema.GroupResource][]rawjson.Selector{},
 	}
 	for _, rule := range rules.Ignore {

@@ -53,6 +53,9 @@ type Stream struct {
 	// waited for. The fields above may be newer than the log.
 	interrupted bool
 
+	// warned are the rules of which one was too expensive. That is logged once.
+	warned *compiledRules
+
 	metrics *streamMetrics // nil until the state was loaded, so that a resource that can't be read has no series
 }
 
@@ -261,7 +264,7 @@ func (s *Stream) recordVersion(
 			}
 			records = append(records, deletion)
 		}
-		record = s.recordCreation(v, event)
+		record = s.recordCreation(ctx, v, event)
 	}
 	truncate(&record)
 	s.heads[key] = s.head(v, h, record.ManagedHashes)
@@ -285,7 +288,7 @@ func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 // recordCreation returns the record of an object's first version. A watch
 // reports a creation as Added. After any other watch event, the creation was
 // not observed.
-func (s *Stream) recordCreation(v *version, event history.WatchEventType) history.NewVersion {
+func (s *Stream) recordCreation(ctx context.Context, v *version, event history.WatchEventType) history.NewVersion {
 	record := s.parser.record(v, history.Create)
 	switch {
 	// In a list after a gap, the object was created in the gap unless it is
@@ -297,7 +300,7 @@ func (s *Stream) recordCreation(v *version, event history.WatchEventType) histor
 	}
 	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
 	summarize(record.Record, nil)
-	record.Class = fold.ClassOf(record.Record, nil)
+	s.classify(ctx, &record, nil)
 	if !s.listing { // a list would evict the objects that change
 		s.cacheVersion(record.Record, v, lastVersion{})
 	}

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
@@ -33,7 +34,7 @@ func (s *Stream) update(ctx context.Context, record *history.NewVersion, v *vers
 	}
 	record.Managers = a.managers(missed)
 	summarize(record.Record, comparison)
-	record.Class = fold.ClassOf(record.Record, comparison)
+	s.classify(ctx, record, comparison)
 	attributeFields(record.Record, v.entries, comparison, missed || last.rv != h.rv)
 }
 
@@ -116,6 +117,31 @@ func summarize(r *history.Record, c *summary.Comparison) {
 	}
 	if s := summary.Of(r, c); len(s.Text)+len(s.Problem) <= maxSummary {
 		r.Summary = &s
+	}
+}
+
+// classify sets a record's class. A symptom that only a configured rule finds
+// is the problem of its summary. A configured rule that is too expensive for
+// the version finds nothing.
+func (s *Stream) classify(ctx context.Context, record *history.NewVersion, c *summary.Comparison) {
+	record.Class = fold.ClassOf(record.Record, c)
+	compiled := s.parser.ignore.compiled
+	if record.Summary == nil || record.Verb == history.Delete {
+		return
+	}
+	// Whether the version is recorded correctly does not depend on ctx.
+	now, begins, err := compiled.symptoms.Begin(context.WithoutCancel(ctx), record.Record, record.Before)
+	if err != nil && s.warned != compiled {
+		s.warned = compiled
+		s.recorder.opts.Logger.WarnContext(ctx, "configured symptom not evaluated",
+			"resource", s.resource, "namespace", record.Ref.Namespace, "name", record.Ref.Name, "err", err)
+	}
+	if len(now) == 0 {
+		return
+	}
+	record.Summary.Problem = cmp.Or(record.Summary.Problem, now[0].Text)
+	if begins && !record.Initial && record.Class == history.Consequence {
+		record.Class = history.Onset
 	}
 }
 

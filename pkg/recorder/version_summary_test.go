@@ -1,14 +1,17 @@
 package recorder_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // scaled returns a Deployment with some replicas. kubectl wrote last, and
@@ -73,6 +76,66 @@ func TestSummarize_OnRecording(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestClassify_UsesConfiguredSymptoms changes the rules while versions are
+// recorded. They apply to later versions.
+func TestClassify_UsesConfiguredSymptoms(t *testing.T) {
+	databases := history.Resource{
+		Group: "example.com", Version: "v1", Plural: "databases", Kind: "Database", Namespaced: true,
+	}
+	database := func(rv, mode string) string {
+		return fmt.Sprintf(`{"metadata":{"name":"db","namespace":"shop","uid":"u1","resourceVersion":%q},`+
+			`"status":{"mode":%q}}`, rv, mode)
+	}
+	var log bytes.Buffer
+	w := open(t, recorder.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, nil)
+	s := w.stream(databases)
+	w.feed(s, "sync", "end 1")
+	w.observe(s, "+", database("2", "ReadOnly"))
+	w.observe(s, "~", database("3", "ReadWrite"))
+	w.observe(s, "~", database("4", "ReadOnly"))
+	rules := recorder.Rules{Symptoms: []symptom.Rule{{
+		Code: "ReadOnly", Resource: databases.GroupResource(), Expression: `object.status.mode == "ReadOnly"`,
+		Text: "the database is read-only",
+	}}}
+	w.rule(rules)
+	w.observe(s, "~", database("5", "readOnly"))
+	w.observe(s, "~", database("6", "ReadOnly"))
+	w.observe(s, "~", strings.Replace(database("7", "ReadOnly"), `"status":{`, `"status":{"lag":1,`, 1))
+	w.observe(s, "~", database("8", "ReadWrite"))
+	w.observe(s, "~", strings.Replace(database("9", "ReadOnly"), `"status"`, `"spec":{"size":2},"status"`, 1))
+	w.observe(s, "-", strings.Replace(database("10", "ReadOnly"), `"status"`, `"spec":{"size":2},"status"`, 1))
+	var got []string
+	for _, r := range w.records(databases) {
+		got = append(got, fmt.Sprintf("%s %s %s", r.RV, r.Class, r.Summary.Problem))
+	}
+	const problem = "the database is read-only"
+	want := []string{
+		"2 root ", "3 consequence ", "4 consequence ", "5 consequence ", "6 onset " + problem,
+		"7 consequence " + problem, "8 consequence ", "9 root " + problem, "10 root ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+
+	rules.Symptoms[0].Expression = `object.a.all(x, object.a.all(y, x != y || size(x) < 9))`
+	w.rule(rules)
+	s = w.stream(databases)
+	w.feed(s, "sync", "end 10")
+	log.Reset()
+	items := "[" + strings.Repeat(`"x",`, 2000) + `"y"]`
+	for rv := range 3 {
+		w.observe(s, []string{"+", "~", "~"}[rv], strings.Replace(database(fmt.Sprint(11+rv), "x"), `"status"`,
+			`"a":`+items+`,"status"`, 1))
+	}
+	if got := strings.Count(log.String(), "configured symptom not evaluated"); got != 1 {
+		t.Errorf("got %d warnings about an expression that is too expensive, want 1:\n%s", got, log.String())
+	}
+	records := w.records(databases)
+	if got, want := len(records), 12; got != want {
+		t.Errorf("got %d versions, want %d", got, want)
 	}
 }
 

@@ -22,8 +22,9 @@
 // # Limits
 //
 // The package reads one object at a time. It does not know which objects exist,
-// and which resource has a kind. References of custom resources are known only
-// in their pod templates and ownerReferences.
+// and which resource has a kind. Fields of custom resources are references if
+// they follow the API conventions. These are guesses, which the caller has to
+// drop if no such kind is recorded.
 //
 // It is internal to watchhistory: its API changes without notice.
 package relation

@@ -36,8 +36,10 @@ type Rule struct {
 	// custom resources are among them. Without both, all resources are.
 	To       []schema.GroupResource
 	ToCustom bool
-	// Across means that it may lead to another namespace.
-	Across bool
+	// Across means that it may lead to another namespace. Near means that what
+	// leads to an object must nevertheless not be searched for outside of the
+	// object's namespace, because that would be too much.
+	Across, Near bool
 	// Selects means that the rule has selections, and otherwise it has
 	// references.
 	Selects bool
@@ -67,6 +69,12 @@ type Reference struct {
 	UID             types.UID // of an ownerReference; otherwise empty
 	// Optional means that the object works without the other one.
 	Optional bool
+	// Guess means that the reference follows from the names of fields only. It
+	// is one if objects of the resource or kind are recorded.
+	Guess bool
+	// AnyGroup means that the object does not have the group. Then the Group is
+	// only the most likely one.
+	AnyGroup bool
 }
 
 // Selection selects other objects.

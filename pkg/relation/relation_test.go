@@ -161,11 +161,11 @@ func TestIsCustom(t *testing.T) {
 func TestTo_KnowsWhatRulesLeadTo(t *testing.T) {
 	rules := relation.All()
 	for resource, want := range map[groupResource]string{
-		{Resource: "configmaps"}: "owner env envFrom volume projected parameters admission",
+		{Resource: "configmaps"}: "owner env envFrom volume projected parameters admission reference",
 		{Resource: "nodes"}:      "owner node node admission",
 		{Resource: "pods"}:       "owner scaleTarget selector disruption networkPolicy quota limitRange admission",
 		{Group: "example.com", Resource: "widgets"}: "owner scaleTarget dataSource backend backend parent parameters " +
-			"tls admission definition",
+			"tls admission definition reference",
 	} {
 		var got []string
 		for _, rule := range rules.To(resource) {
@@ -262,6 +262,19 @@ func TestLabels(t *testing.T) {
 		if got := relation.Labels([]byte(object)).String(); got != want {
 			t.Errorf("%s: got %q, want %q", object, got, want)
 		}
+	}
+}
+
+func TestOf_BoundsConventions(t *testing.T) {
+	values := strings.Repeat(`{"secretName":7},`, 20_000)
+	o := relation.Object{
+		Group: "example.com", Resource: "databases", Namespace: "shop",
+		JSON: []byte(`{"spec":{"a":{"secretName":"a"},"list":[` + values + `{}],"z":{"secretName":"z"}}}`),
+	}
+	found := relation.All().Of(o, 10)
+	if got, want := texts(found), []string{"reference secrets shop/a spec.a.secretName optional"}; found.Complete ||
+		!slices.Equal(got, want) {
+		t.Errorf("got %v, complete %t, want %v, not complete", got, found.Complete, want)
 	}
 }
 

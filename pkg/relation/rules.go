@@ -50,7 +50,7 @@ func workloads() []schema.GroupResource {
 
 // All returns the table of rules.
 func All() Rules {
-	return slices.Concat(general(), ofPods(), ofStorage(), ofNetwork(), ofPolicies(), ofServers())
+	return slices.Concat(general(), ofPods(), ofStorage(), ofNetwork(), ofPolicies(), ofServers(), ofConventions())
 }
 
 // general returns the rules that are not about one field of Kubernetes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
@@ -116,6 +117,57 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 	})
 }
 
+// Objects returns the first record of each object that a scan selects, in the
+// scan's order and without bodies: at most the scan's limit, if it has one. It
+// looks at no more than "most" versions. complete reports whether that was
+// enough for all objects. If a day is dropped meanwhile, it begins again. The
+// caller owns the records.
+//
+// Records of an object after its first one are not read: the keys of their
+// versions are enough.
+func (s *Store) Objects(
+	ctx context.Context, sc history.Scan, most int,
+) (first []*history.Record, complete bool, err error) {
+	err = s.retryAfterRepair(func() (bool, error) {
+		first = nil
+		return false, s.objects(ctx, sc, most, &first)
+	})
+	switch {
+	case errors.Is(err, errStop):
+		return first, false, nil
+	case errors.Is(err, errDropped):
+		return s.Objects(ctx, sc, most)
+	default:
+		return first, err == nil, err
+	}
+}
+
+// objects appends the first record of each object to first. It returns
+// [errStop] if there may be others.
+func (s *Store) objects(ctx context.Context, sc history.Scan, most int, first *[]*history.Record) error {
+	return s.walk(ctx, sc, true, func(r *reader, _ *plan, hits hitSeq) error {
+		seen := map[uint64]bool{}
+		return hits(func(h indexHit) error {
+			if most--; most < 0 {
+				return errStop
+			}
+			if seen[h.Object] {
+				return nil
+			}
+			rec, _, err := r.match(&sc.Filter, h)
+			if err != nil || rec == nil {
+				return err
+			}
+			if sc.Limit > 0 && len(*first) == sc.Limit {
+				return errStop
+			}
+			seen[h.Object] = true
+			*first = append(*first, rec)
+			return nil
+		})
+	})
+}
+
 // Latest returns the newest version of an object, with its body. Without a UID
 // it is the newest version of all incarnations. If the log has no version, the
 // error is [history.NotFound]. If a day is dropped meanwhile, it begins again.
@@ -154,6 +206,9 @@ func (r *reader) selected(f *history.Filter, h indexHit) (rec *history.Record, m
 		if meta, err = r.meta(h.Entry); err != nil {
 			return nil, m, err
 		}
+	}
+	if len(f.Classes) > 0 && !slices.Contains(f.Classes, codec.ClassOf(meta)) {
+		return nil, m, nil // without decoding it
 	}
 	rec, m, err = r.record(h.Entry, meta)
 	if err != nil || !f.Matches(rec) {
@@ -225,11 +280,19 @@ func (r *reader) allowed(ctx context.Context, p *plan, f func(indexHit) error) f
 	}
 }
 
-// days calls f for the hits of a span, day by day in the span's order. It skips
-// the days before the oldest version: without a lower bound, a span begins in
-// 1970.
+// days calls f for the hits of a span, day by day in the span's order.
 func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
-	if len(p.ranges) == 0 || sp.from > sp.to {
+	if len(p.ranges) == 0 {
+		return nil
+	}
+	return r.spanDays(sp, func(day uint16) (bool, error) { return r.day(p, day, sp, f) })
+}
+
+// spanDays calls f for the days of a span, in its order, until f returns false.
+// It skips the days before the oldest version: without a lower bound, a span
+// begins in 1970.
+func (r *reader) spanDays(sp span, f func(day uint16) (bool, error)) error {
+	if sp.from > sp.to {
 		return nil
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
@@ -245,7 +308,7 @@ func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
 		day, step = last, -1
 	}
 	for ; first <= day && day <= last; day += step {
-		if more, err := r.day(p, uint16(day), sp, f); !more || err != nil {
+		if more, err := f(uint16(day)); !more || err != nil {
 			return err
 		}
 		if r.droppedMeanwhile(uint16(day)) {

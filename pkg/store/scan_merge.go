@@ -224,7 +224,7 @@ func (r *reader) mergeDay(
 	its := r.newSharedIters(day, sp)
 	defer its.close()
 	if p.unordered {
-		return r.joinDay(ranges, day, sp, its, f)
+		return r.joinDay(p, ranges, day, sp, its, f)
 	}
 	iters, err := r.rangeIters(p, ranges, day, sp, its)
 	if err != nil {
@@ -255,10 +255,10 @@ func (r *reader) mergeDay(
 // joinDay calls f for every hit of some ranges of a day, range by range, until
 // f returns false. It returns the last result of f.
 func (r *reader) joinDay(
-	ranges []key.Entry, day uint16, sp span, its *sharedIters, f func(indexHit) (bool, error),
+	p *plan, ranges []key.Entry, day uint16, sp span, its *sharedIters, f func(indexHit) (bool, error),
 ) (bool, error) {
 	for i := range ranges {
-		for s := r.rangeIter(&ranges[i], day, sp, nil, maxChunk); !s.done; {
+		for s := r.rangeIter(&ranges[i], day, sp, p.withMetas(), maxChunk); !s.done; {
 			if err := s.fill(its); err != nil {
 				return false, err
 			}
@@ -295,16 +295,12 @@ func (r *reader) rangeIters(
 	p *plan, ranges []key.Entry, day uint16, sp span, its *sharedIters,
 ) ([]*rangeIter, error) {
 	iters, errs := make([]*rangeIter, len(ranges)), make([]error, len(ranges))
-	var metas *plan
-	if p.metas {
-		metas = p
-	}
 	chunk := min(max(firstHits/max(len(ranges), 1), 1), minChunk)
 	if p.hits > firstHits {
 		chunk = min(max(p.hits/max(len(ranges), 1), 1), maxChunk)
 	}
 	for i := range ranges {
-		iters[i] = r.rangeIter(&ranges[i], day, sp, metas, chunk)
+		iters[i] = r.rangeIter(&ranges[i], day, sp, p.withMetas(), chunk)
 	}
 	if len(iters) < 2*rangesPerGoroutine {
 		for i, s := range iters {

@@ -68,9 +68,20 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default: // all entries of the index
 		p.ranges = []key.Entry{{}}
 	}
+	if p.index.partial && slices.Contains(f.Classes, history.Root) && slices.Contains(f.Classes, history.Onset) {
+		set &^= fieldClasses // the filter selects all classes of the index
+	}
 	p.byKey = set&^p.index.decides == 0
 	p.finish()
 	return p, err
+}
+
+// withMetas returns the plan if hits need their metadata, otherwise nil.
+func (p *plan) withMetas() *plan {
+	if p.metas {
+		return p
+	}
+	return nil
 }
 
 // finish completes the ranges of a plan, and sets the narrower ones of its

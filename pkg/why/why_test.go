@@ -1,6 +1,8 @@
 package why_test
 
 import (
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -112,5 +114,140 @@ func TestRank_PutsCauseFirst(t *testing.T) {
 					ranked[1].Score)
 			}
 		})
+	}
+}
+
+// scoreOf returns the score of the first candidate, ranked with the others.
+func scoreOf(t *testing.T, s why.Symptom, c why.Candidate, others ...why.Candidate) float64 {
+	t.Helper()
+	for _, r := range why.Rank(s, append([]why.Candidate{c}, others...)) {
+		if r.Change == c.Change {
+			return r.Score
+		}
+	}
+	t.Fatalf("got no rank of %v, want one", c.Change.Ref)
+	return 0
+}
+
+// TestRank_WeighsByDocumentedFactors compares the scores of two candidates that
+// differ in one property. The factors are those of decision 28.
+func TestRank_WeighsByDocumentedFactors(t *testing.T) {
+	symptom := func(codes ...string) why.Symptom { return why.Symptom{Codes: codes, Onset: onset} }
+	crash := symptom("CrashLoop")
+	edited := func(edit func(*why.Candidate)) why.Candidate {
+		c := change("configmaps", history.Update, 60, "data.a")
+		edit(&c)
+		return c
+	}
+	by := func(manager string) why.Candidate {
+		return edited(func(c *why.Candidate) { c.Change.Managers = []history.Manager{{Name: manager}} })
+	}
+	at := func(d why.Distance) why.Candidate { return edited(func(c *why.Candidate) { c.Distance = d }) }
+	plain := edited(func(*why.Candidate) {})
+	webhook := change("validatingwebhookconfigurations", history.Update, 60, "webhooks")
+	webhook.Change.Ref.Group = "admissionregistration.k8s.io"
+	webhook.Distance = why.Nearby
+	tainted := change("nodes", history.Update, 60, "spec.taints")
+	untainted := change("nodes", history.Update, 60, "spec.taints")
+	untainted.Removes = true
+	for _, test := range []struct {
+		name        string
+		symptom     why.Symptom
+		with        why.Candidate
+		withSymptom why.Symptom // that of with, if it is another one
+		without     why.Candidate
+		want        float64
+	}{
+		{"related", crash, at(why.Direct), crash, plain, 0.8},
+		{"related over another object", crash, at(why.Indirect), crash, plain, 0.4},
+		{"in the namespace, no matter what it changed", crash, at(why.Nearby), symptom("-"), plain, 0.12},
+		{"elsewhere, no matter what it changed", crash, at(why.Elsewhere), symptom("-"), plain, 0.08},
+		{
+			"after the onset", crash, change("configmaps", history.Update, -3, "data.a"), crash,
+			change("configmaps", history.Update, 0, "data.a"), 0.02,
+		},
+		{
+			"recorded a little late", crash, change("configmaps", history.Update, -1, "data.a"), crash,
+			change("configmaps", history.Update, 0, "data.a"), 1,
+		},
+		{"a minute before", crash, plain, crash, change("configmaps", history.Update, 0, "data.a"), 0.5},
+		{"three times in the day", crash, edited(func(c *why.Candidate) { c.Similar = 3 }), crash, plain, 1.0 / 3},
+		{"dangling", crash, edited(func(c *why.Candidate) { c.Dangling = true }), crash, plain, 3},
+		{"by a person", crash, by("kubectl-edit"), crash, plain, 1.2},
+		{"by automation", crash, by("helm"), crash, plain, 1.1},
+		{"by the cluster", crash, by("kube-controller-manager"), crash, plain, 0.5},
+		{"typical of the symptom", crash, plain, symptom("-"), plain, 2},
+		{"typical of a less serious symptom", symptom("-", "CrashLoop"), plain, symptom("-"), plain, 1.5},
+		{"admission without a relation", symptom("AdmissionDenied"), webhook, symptom("-"), webhook, 4 * 5},
+		{"a taint that was removed", symptom("Unschedulable"), untainted, symptom("Unschedulable"), tainted, 0.5 / 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := scoreOf(t, test.symptom, test.with) / scoreOf(t, test.withSymptom, test.without)
+			if math.Abs(got/test.want-1) > 1e-9 {
+				t.Errorf("got factor %.3f, want %.3f", got, test.want)
+			}
+		})
+	}
+}
+
+// TestRank_OldChangeNeedsTrigger has a change of an hour ago. It counts more
+// only if it is typical of the symptom, and a restart was right before the
+// onset.
+func TestRank_OldChangeNeedsTrigger(t *testing.T) {
+	const hour = 3600
+	old := func(resource, path string) why.Candidate {
+		c := change(resource, history.Update, hour, path)
+		c.Distance = why.Direct
+		return c
+	}
+	restart := func(before int) why.Candidate {
+		return change("deployments", history.Update, before, "spec.template.metadata.annotations")
+	}
+	for _, test := range []struct {
+		name    string
+		symptom string
+		old     why.Candidate
+		restart why.Candidate
+		more    bool
+	}{
+		{"typical, right before", "Quota", old("resourcequotas", "spec.hard.pods"), restart(60), true},
+		{"typical, long before", "Quota", old("resourcequotas", "spec.hard.pods"), restart(600), false},
+		{"typical, after the onset", "Quota", old("resourcequotas", "spec.hard.pods"), restart(-60), false},
+		{"not typical", "Quota", old("services", "spec.ports"), restart(60), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := why.Symptom{Codes: []string{test.symptom}, Onset: onset}
+			alone, with := scoreOf(t, s, test.old), scoreOf(t, s, test.old, test.restart)
+			if more := with > alone; more != test.more {
+				t.Errorf("got score %.3f with the restart, %.3f without it, want more: %t", with, alone, test.more)
+			}
+		})
+	}
+}
+
+// TestRank_ConfigurationBeforeItsRestart has a change of a ConfigMap and the
+// restart that read it.
+func TestRank_ConfigurationBeforeItsRestart(t *testing.T) {
+	config := change("configmaps", history.Update, 36000, "data.a")
+	config.Distance = why.Direct
+	restart := change("deployments", history.Update, 1, "spec.template.metadata.annotations")
+	s := why.Symptom{Codes: []string{"-"}, Onset: onset}
+	got, of := scoreOf(t, s, config, restart), scoreOf(t, s, restart, config)
+	if got < 1.5*of {
+		t.Errorf("got score %.3f of the ConfigMap and %.3f of the restart, want at least 1.5 times as much", got, of)
+	}
+	later := change("configmaps", history.Update, 0, "data.a")
+	later.Distance = why.Direct
+	if got, alone := scoreOf(t, s, later, restart), scoreOf(t, s, later); got != alone {
+		t.Errorf("changed after the restart: got score %.3f, want %.3f, as without one", got, alone)
+	}
+}
+
+func TestRank_SaysWhyItIsLessLikely(t *testing.T) {
+	c := change("deployments", history.Update, 120, "spec.template.spec.containers[name=app].image")
+	s := why.Symptom{Codes: []string{"CrashLoop"}, Onset: onset, Healthy: onset.Add(-time.Second)}
+	got := why.Rank(s, []why.Candidate{c})[0].Against
+	if want := []string{"healthy for 2m0s after it"}; !slices.Equal(got, want) {
+		t.Errorf("got reasons against it %q, want %q", got, want)
 	}
 }

@@ -323,7 +323,7 @@ func save(ctx context.Context, log *store.Store, i incident, s *stage, end time.
 		os.WriteFile(path+".json", append(text, '\n'), 0o600))
 }
 
-// only yields the records of the incident's namespace, and of cluster-scoped
+// only yields the records of the incident's namespaces, and of cluster-scoped
 // objects.
 func (s *stage) only(of iter.Seq2[*history.Record, error]) iter.Seq2[*history.Record, error] {
 	return func(yield func(*history.Record, error) bool) {
@@ -335,19 +335,27 @@ func (s *stage) only(of iter.Seq2[*history.Record, error]) iter.Seq2[*history.Re
 	}
 }
 
+// isChatter reports whether a record is an Event of a normal day of the noise.
+// These were a fifth of an export, and are neither problems nor causes.
+func isChatter(r *history.Record) bool {
+	return r.Regarding != nil && bytes.Contains(r.Object, []byte(`"type":"Normal"`)) &&
+		(strings.HasPrefix(r.Regarding.Name, "catalog") || strings.HasPrefix(r.Regarding.Name, "cache"))
+}
+
 // concerns reports whether the export of the incident has a record.
 func (s *stage) concerns(r *history.Record) bool {
 	switch {
-	case history.IsReserved(r.Ref.GroupResource()):
+	case history.IsReserved(r.Ref.GroupResource()), isChatter(r):
 		return false
-	case r.Ref.Namespace == s.namespace:
+	case r.Ref.Namespace == s.namespace, strings.HasPrefix(r.Ref.Namespace, s.namespace+"-"):
 		return true
 	case r.Ref.Namespace != "":
 		return r.Regarding != nil && strings.HasPrefix(r.Regarding.Name, s.namespace)
 	case r.Ref.Resource == "namespaces":
-		return r.Ref.Name == s.namespace
+		return r.Ref.Name == s.namespace || strings.HasPrefix(r.Ref.Name, s.namespace+"-")
 	case r.Ref.Resource == "nodes", r.Ref.Resource == "persistentvolumes", r.Ref.Group == "storage.k8s.io",
-		r.Ref.Group == "admissionregistration.k8s.io", r.Ref.Group == "apiextensions.k8s.io":
+		r.Ref.Group == "admissionregistration.k8s.io", r.Ref.Group == "apiextensions.k8s.io",
+		r.Ref.Group == "scheduling.k8s.io":
 		return true
 	default:
 		return false

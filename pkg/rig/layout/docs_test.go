@@ -119,6 +119,31 @@ func (s *sources) has(text string, identifiers bool) bool {
 	return true
 }
 
+// TestMakefile_SkipsTestsThatExist fails if make test-fast skips a test that
+// was removed or renamed.
+func TestMakefile_SkipsTestsThatExist(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, skipped := readSources(t), 0
+	assignment := regexp.MustCompile(`(?m)^SLOW := (?:\$\(SLOW\)\|)?(.*)$`)
+	group := regexp.MustCompile(`(\w+)(?:\(([\w|]+)\))?`)
+	for _, line := range assignment.FindAllStringSubmatch(string(makefile), -1) {
+		for _, m := range group.FindAllStringSubmatch(line[1], -1) {
+			for end := range strings.SplitSeq(m[2], "|") {
+				if name := "Test" + m[1] + end; !s.has(name, false) {
+					t.Errorf("make test-fast: got SLOW with %s, which does not exist, want the name of a test", name)
+				}
+				skipped++
+			}
+		}
+	}
+	if skipped < 20 {
+		t.Errorf("got %d tests that make test-fast skips, want at least 20: is SLOW read?", skipped)
+	}
+}
+
 // TestArchitecture_ListsEveryPackage fails if a package has no row in the table
 // of docs/architecture.md. Packages inside of others belong to their row.
 func TestArchitecture_ListsEveryPackage(t *testing.T) {

@@ -47,6 +47,8 @@ type broken struct {
 	latest     func(context.Context, history.ObjectRef) (*history.Record, error)
 	gaps       func([]history.Gap) []history.Gap
 	count      func(n int) int
+	objects    func([]*history.Record, bool) ([]*history.Record, bool)
+	mayMatch   func([]bool)
 	register   func(context.Context, history.Resource) error
 	resources  func(*history.Resource)
 	prune      func(context.Context) error
@@ -121,6 +123,22 @@ func (b *broken) Count(ctx context.Context, f history.Filter, most int) (int, bo
 		n = b.count(n)
 	}
 	return n, exact, err
+}
+
+func (b *broken) Objects(ctx context.Context, sc history.Scan, most int) ([]*history.Record, bool, error) {
+	first, complete, err := b.Log.Objects(ctx, sc, most)
+	if b.objects != nil {
+		first, complete = b.objects(first, complete)
+	}
+	return first, complete, err
+}
+
+func (b *broken) MayMatch(ctx context.Context, filters []history.Filter) ([]bool, error) {
+	may, err := b.Log.MayMatch(ctx, filters)
+	if b.mayMatch != nil {
+		b.mayMatch(may)
+	}
+	return may, err
 }
 
 func (b *broken) Register(ctx context.Context, r history.Resource) error {

@@ -135,6 +135,8 @@ func (s *subject) errors(ctx context.Context, of *history.Record) map[string]err
 		errs["heads"] = err
 	}
 	_, _, errs["count"] = s.Count(ctx, history.Filter{}, 10)
+	_, _, errs["objects"] = s.Objects(ctx, history.Scan{}, 10)
+	_, errs["may match"] = s.MayMatch(ctx, []history.Filter{{Owner: "u"}})
 	_, errs["latest"] = s.Latest(ctx, of.Ref)
 	_, errs["checkpoint"] = s.Checkpoint(ctx, pods())
 	_, errs["gaps"] = s.Gaps(ctx, nil, time.Time{}, time.Time{})

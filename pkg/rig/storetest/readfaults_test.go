@@ -35,6 +35,17 @@ func readingFaults() []fault {
 		{"counts one too many", []string{"CountEqualsScan"}, func(b *broken) {
 			b.count = func(n int) int { return n + 1 }
 		}},
+		{"forgets an object", []string{"ObjectsAreTheirFirstRecords"}, func(b *broken) {
+			b.objects = func(first []*history.Record, complete bool) ([]*history.Record, bool) {
+				return first[:max(len(first)-1, 0)], complete
+			}
+		}},
+		{"says that all objects are there", []string{"ObjectsAreTheirFirstRecords"}, func(b *broken) {
+			b.objects = func(first []*history.Record, _ bool) ([]*history.Record, bool) { return first, true }
+		}},
+		{"misses what a filter selects", []string{"MayMatchMissesNothing"}, func(b *broken) {
+			b.mayMatch = func(may []bool) { clear(may) }
+		}},
 		{"includes the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
 			b.changeScan(func(sc *history.Scan) {
 				if !sc.End.IsZero() {

@@ -104,6 +104,67 @@ func countEqualsScan(s *subject) {
 	}
 }
 
+// objectsAreFirst compares the objects of every filter with the records that
+// match. Neither a limit nor a bound on the versions changes the first ones.
+func objectsAreFirst(s *subject) {
+	records := s.population()
+	for what, f := range filters(records) {
+		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+			seen := map[history.ObjectRef]bool{}
+			var want []*history.Record
+			matches := matching(f, order, records)
+			for _, r := range matches {
+				if !seen[r.Ref] {
+					want = append(want, read(false, r)...)
+				}
+				seen[r.Ref] = true
+			}
+			for _, tt := range []struct{ limit, most int }{
+				{0, len(records)}, {2, len(records)}, {0, 3}, {2, 1}, {1, 0},
+			} {
+				sc := history.Scan{Filter: f, Order: order, Limit: tt.limit, Bodies: true}
+				got, complete, err := s.Objects(s.t.Context(), sc, tt.most)
+				if err != nil || len(got) > len(want) || tt.limit > 0 && len(got) > tt.limit || len(got) > tt.most {
+					s.t.Fatalf("objects %s, limit %d, up to %d: got %d records, error %v, want at most %d",
+						what, tt.limit, tt.most, len(got), err, len(want))
+				}
+				s.same(fmt.Sprintf("objects %s, limit %d, up to %d", what, tt.limit, tt.most), want[:len(got)], got)
+				enough := tt.most >= len(records) && (tt.limit == 0 || tt.limit >= len(want))
+				if complete && len(got) < len(want) || enough && !complete {
+					s.t.Errorf("objects %s, limit %d, up to %d: got %d of %d, complete %t",
+						what, tt.limit, tt.most, len(got), len(want), complete)
+				}
+			}
+		}
+	}
+}
+
+// mayMatchMissesNothing compares what the log may have with the records of
+// every filter, one by one and together.
+func mayMatchMissesNothing(s *subject) {
+	records := s.population()
+	var names []string
+	var all []history.Filter
+	for what, f := range filters(records) {
+		names, all = append(names, what), append(all, f)
+	}
+	together, err := s.MayMatch(s.t.Context(), all)
+	if err != nil || len(together) != len(all) {
+		s.t.Fatalf("got %d results, error %v, want %d", len(together), err, len(all))
+	}
+	for i, f := range all {
+		alone, err := s.MayMatch(s.t.Context(), []history.Filter{f})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n := len(matching(f, history.OldestFirst, records))
+		if n > 0 && (!together[i] || !alone[0]) {
+			s.t.Errorf("records %s: got that there is none: %t together, %t alone, want %d",
+				names[i], !together[i], !alone[0], n)
+		}
+	}
+}
+
 // cursorValidDuringAppends appends between two pages of every filter. Oldest
 // first, the pages include the new records. Newest first, they don't. No record
 // is missing or duplicated. A cursor of a closed log is valid after it is

@@ -107,6 +107,8 @@ func promises() []promise {
 		{"ReservedResourcesOnlyByName", reservedOnlyByName},
 		{"PagesAreComplete", pagesAreComplete},
 		{"CountEqualsScan", countEqualsScan},
+		{"ObjectsAreTheirFirstRecords", objectsAreFirst},
+		{"MayMatchMissesNothing", mayMatchMissesNothing},
 		{"CursorValidDuringAppends", cursorValidDuringAppends},
 		{"ScanIsSnapshot", scanIsSnapshot},
 		{"ResultsBelongToCaller", resultsBelongToCaller},

@@ -99,18 +99,34 @@ func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	if before == sum {
 		return nil
 	}
-	t := &Table{Path: c.path, Blocks: c.blocks}
-	if err := t.Reopen(); err != nil {
-		return err
-	}
-	_, err := t.Read(i)
-	if err := errors.Join(err, t.Close()); err != nil {
+	if err := verify(raw); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	c.sums[i] = sum
 	c.mu.Unlock()
 	return nil
+}
+
+// verifiers are tables without a file. A decoder has 300 KB of tables and
+// buffers, so it is used for many blocks.
+var verifiers sync.Pool //nolint:gochecknoglobals // of *Table
+
+// verify verifies a block as it is stored.
+func verify(raw []byte) error {
+	t, ok := verifiers.Get().(*Table)
+	if !ok {
+		dec, err := newDecoder()
+		if err != nil {
+			return err
+		}
+		t = &Table{dec: dec}
+	}
+	defer verifiers.Put(t)
+	t.data = raw
+	_, err := t.verify()
+	t.data = nil // the caller's
+	return err
 }
 
 // Gone reports whether an error means that the table's file does not exist, for

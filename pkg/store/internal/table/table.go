@@ -81,9 +81,7 @@ func Open(path string) (*Table, error) {
 // Reopen opens a closed table without reading its index. The caller must call
 // [Table.Close] again.
 func (t *Table) Reopen() (err error) {
-	t.dec, err = zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
-	if err != nil {
+	if t.dec, err = newDecoder(); err != nil {
 		return err
 	}
 	if t.file, err = os.Open(t.Path); err != nil {
@@ -91,6 +89,12 @@ func (t *Table) Reopen() (err error) {
 		return err
 	}
 	return nil
+}
+
+// newDecoder returns a decoder of blocks.
+func newDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
 }
 
 // Close closes the file. The positions of the blocks remain in memory, and
@@ -191,7 +195,11 @@ func (t *Table) Read(i int) ([]byte, error) {
 	if _, err := t.file.ReadAt(t.data, int64(b.offset)); err != nil {
 		return nil, err
 	}
-	var err error
+	return t.verify()
+}
+
+// verify verifies the block that was read, and returns what Read returns.
+func (t *Table) verify() (entries []byte, err error) {
 	if t.whole, err = t.decompress(); err != nil {
 		return nil, damaged("invalid compressed data")
 	}
