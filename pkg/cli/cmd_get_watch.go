@@ -64,6 +64,7 @@ type follower struct {
 	until   []time.Time                   // of the newest record of each query that was written
 	gaps    map[gapID]time.Time           // the ends of gaps that were written, zero if they were open
 	outside map[schema.GroupResource]bool // resources that have no objects in the namespace
+	only    map[schema.GroupResource]bool // resources whose gaps are written; nil: all
 	lost    map[int]bool                  // the streams that are disconnected
 	wait    []client.Update               // gaps that wait for others
 }
@@ -240,7 +241,7 @@ func (f *follower) write(u *streamUpdate) error {
 // Several streams have the same gaps.
 func (f *follower) addGap(u *client.Update) {
 	id := idOfGap(&u.Gap)
-	if f.outside[id.resource] {
+	if f.outside[id.resource] || f.only != nil && !f.only[id.resource] {
 		return
 	}
 	end, written := f.gaps[id]

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -126,6 +128,12 @@ func (o *getOptions) followRows(
 			o: o, env: &o.env, queries: triggers(queries), gaps: map[gapID]time.Time{}, lost: map[int]bool{},
 		},
 		session: s, outcomes: map[string]*outcomesOf{}, start: o.start,
+	}
+	for _, sub := range subjects {
+		if f.only == nil {
+			f.only = map[schema.GroupResource]bool{}
+		}
+		f.only[sub.GroupResource()] = true
 	}
 	if err := f.locate(ctx, s); err != nil {
 		return false, err

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -82,6 +84,103 @@ func TestGetWatch_FoldsAndWritesOutcomes(t *testing.T) {
 `
 	if got := masked(f.output()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Of given types, the rows and the gaps are shown, and nothing of others.
+func TestGetWatch_FoldsGivenTypes(t *testing.T) {
+	r := newRecording(t)
+	r.write(time.Hour, rollout("1.4", 1, 1, 3))
+	f := follow(t, r, "get", "deploy,cm", "-w", "--no-headers")
+	f.has("deployment/api#1")
+	pods, deployments := schema.GroupResource{Resource: "pods"}, schema.GroupResource{Group: "apps", Resource: "deployments"}
+	r.writeGaps(2*time.Minute, -1, history.GapForbidden, "", pods)
+	r.write(0, &history.Record{
+		Ref:  ref("toys.example", "wolves", "shop", "grey", "uid-wolf"),
+		Kind: "Wolf", Verb: history.Create, Object: []byte(`{}`),
+	})
+	r.writeGaps(2*time.Minute, -1, history.GapForbidden, "", deployments)
+	f.has("recorder sees no deployments since")
+	r.writeMap("one")
+	f.has("configmap/one#1")
+	f.stop()
+	if got := f.output(); strings.Contains(got, "wolf") || strings.Contains(got, "pods") {
+		t.Errorf("got\n%s\nwant only Deployments and ConfigMaps", got)
+	}
+}
+
+// Types that change only as consequences are not folded.
+func TestGetWatch_ConsequencesAreFlat(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	for _, flag := range []string{"-w", "--watch-only"} {
+		f := follow(t, r, "get", "pods", flag, "--since", "24h")
+		for range 3000 { // until the stream is open
+			if r.streams.Load() > 2 { // the others are for the positions
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		pod := &history.Record{
+			Ref: ref("", "pods", "shop", "web-1", "uid-web-1"+flag), Kind: "Pod", Verb: history.Create,
+			Managers: by("kubelet"), Owners: []types.UID{"uid-rs"}, Class: history.Consequence, Object: []byte(`{}`),
+		}
+		r.write(0, pod)
+		f.has("pod/web-1")
+		f.stop()
+		if got := f.output(); !strings.HasPrefix(got, "TIME ") {
+			t.Errorf("%s: got\n%s\nwant a table of versions", flag, got)
+		}
+		r.streams.Store(0)
+	}
+}
+
+// What is written later is not on the page before.
+func TestGetWatch_OnlyNewRows(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	f := follow(t, r, "--watch-only")
+	for range 3000 { // until the stream is open
+		if r.streams.Load() == 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.writeMap("one")
+	f.has("configmap/one")
+	f.stop()
+	if want := "12:00:00   helm   configmap/one#1   created\n"; masked(f.output()) != want {
+		t.Errorf("got %q, want %q", masked(f.output()), want)
+	}
+}
+
+// A change that belongs to a row which was written is a row again, with what
+// has become of it.
+func TestGetWatch_RowsGrow(t *testing.T) {
+	r := newRecording(t)
+	replicas := func(n int, manager string) *history.Record {
+		d := rollout("1.4", n, n, 3)
+		d.Object = bytes.ReplaceAll(d.Object, []byte(`"replicas":3,"template"`), fmt.Appendf(nil, `"replicas":%d,"template"`, n))
+		d.Managers = []history.Manager{{Name: manager, Fields: []string{"spec.replicas"}}}
+		return d
+	}
+	r.write(time.Hour, replicas(2, "helm"))
+	f := follow(t, r, "get", "-w", "--since", "10m", "--who", "kubectl")
+	for i, n := range []int{4, 2, 4, 2} {
+		manager := []string{"kubectl", "ledger-operator"}[i%2]
+		r.write(time.Duration(8-i)*time.Minute, replicas(n, manager))
+		if manager == "kubectl" {
+			f.has(fmt.Sprintf("deployment/api#%d", i+2))
+		}
+	}
+	f.has("FIGHT")
+	f.stop()
+	for _, want := range []string{
+		"kubectl   deployment/api#2   replicas 2 → 4\n", "deployment/api#4", "replicas 2 ⇄ 4 ×4 in 3m FIGHT",
+	} {
+		if !strings.Contains(f.output(), want) {
+			t.Errorf("got\n%s\nwant %q", f.output(), want)
+		}
 	}
 }
 

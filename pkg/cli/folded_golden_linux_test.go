@@ -39,6 +39,7 @@ func TestFolded_OnTerminals(t *testing.T) {
 		for _, cols := range []uint16{80, 120, 200} {
 			for _, color := range []string{"never", "always"} {
 				t.Run(fmt.Sprintf("%s %d %s", name, cols, color), func(t *testing.T) {
+					t.Parallel()
 					p := &paged{t: t, r: r, rows: 200, cols: cols, silent: true}
 					ctx, interrupt := context.WithCancel(t.Context())
 					defer interrupt()
