@@ -93,8 +93,8 @@ func TestGetWatch_FoldsGivenTypes(t *testing.T) {
 	r.write(time.Hour, rollout("1.4", 1, 1, 3))
 	f := follow(t, r, "get", "deploy,cm", "-w", "--no-headers")
 	f.has("deployment/api#1")
-	pods, deployments := schema.GroupResource{Resource: "pods"}, schema.GroupResource{Group: "apps", Resource: "deployments"}
-	r.writeGaps(2*time.Minute, -1, history.GapForbidden, "", pods)
+	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}
+	r.writeGaps(2*time.Minute, -1, history.GapForbidden, "", schema.GroupResource{Resource: "pods"})
 	r.write(0, &history.Record{
 		Ref:  ref("toys.example", "wolves", "shop", "grey", "uid-wolf"),
 		Kind: "Wolf", Verb: history.Create, Object: []byte(`{}`),
@@ -160,7 +160,8 @@ func TestGetWatch_RowsGrow(t *testing.T) {
 	r := newRecording(t)
 	replicas := func(n int, manager string) *history.Record {
 		d := rollout("1.4", n, n, 3)
-		d.Object = bytes.ReplaceAll(d.Object, []byte(`"replicas":3,"template"`), fmt.Appendf(nil, `"replicas":%d,"template"`, n))
+		d.Object = bytes.ReplaceAll(d.Object, []byte(`"replicas":3,"template"`),
+			fmt.Appendf(nil, `"replicas":%d,"template"`, n))
 		d.Managers = []history.Manager{{Name: manager, Fields: []string{"spec.replicas"}}}
 		return d
 	}
