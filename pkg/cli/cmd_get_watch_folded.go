@@ -336,7 +336,7 @@ func (f *rowFollower) run(ctx context.Context) error {
 					return err
 				}
 				continue
-			case ctx.Err() != nil, isPermanent(err),
+			case ctx.Err() != nil, client.IsPermanent(err),
 				history.CodeOf(err) == history.Unauthorized && failures+1 >= maxUnauthorized:
 				return err
 			}
@@ -346,16 +346,6 @@ func (f *rowFollower) run(ctx context.Context) error {
 			}
 			ask.Reset(min(askDelay<<min(failures, 10), maxAskDelay))
 		}
-	}
-}
-
-// isPermanent reports whether a question would fail again.
-func isPermanent(err error) bool {
-	switch history.CodeOf(err) {
-	case history.Invalid, history.NotFound, history.Forbidden, history.Gone:
-		return true
-	default:
-		return errors.Is(err, client.ErrNotRecorder)
 	}
 }
 
