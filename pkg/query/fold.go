@@ -129,7 +129,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err error) {
 	rows := q.Limit
 	q.Classes = []history.Class{history.Root, history.Onset}
-	q.Bare, q.Each, q.Rest = true, nil, history.Cursor{}
+	q.Bare, q.Each, q.Rest, q.Endings = true, nil, history.Cursor{}, false
 	// Most rows have few versions, so few are read at first.
 	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
 		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {

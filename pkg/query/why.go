@@ -213,6 +213,10 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if w.answer.Health, err = w.extra.HealthAt(ctx, newest, w.end); err != nil {
 		return err
 	}
+	refusal, err := w.refusal(ctx, newest, w.end.Add(-w.lookback), w.end)
+	if err != nil {
+		return err
+	}
 	own, err := w.ownVersions(ctx)
 	if err != nil {
 		return err
@@ -236,6 +240,7 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
 	}
+	w.observeRefusal(newest, refusal)
 	if len(w.answer.Symptoms) == 0 && w.answer.Health.State == symptom.Unknown {
 		return w.dangling(ctx)
 	}

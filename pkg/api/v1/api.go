@@ -154,6 +154,9 @@ const (
 	// ParamConsequences is how many consequences of each row are returned with
 	// [ParamFold], from 0 to [MaxConsequences].
 	ParamConsequences = "consequences"
+	// ParamOutcome adds to each root change how it ended, and the release that
+	// made it.
+	ParamOutcome = "outcome"
 	// ParamWatch returns a stream of [StreamItem] instead of a page.
 	ParamWatch = "watch"
 
@@ -179,6 +182,8 @@ const (
 	ParamTo = "to"
 	// ParamNoise includes objects of which only noise differs.
 	ParamNoise = "noise"
+	// ParamCount counts the objects that existed at the earlier time.
+	ParamCount = "count"
 
 	// ParamHash selects the version of a document with this content, at any
 	// time.
