@@ -43,7 +43,9 @@ func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &endings{newFolding(s, view, q.End), map[string]bool{}}, nil
+	f := newFolding(s, view, q.End)
+	f.most = maxConsequences
+	return &endings{f, map[string]bool{}}, nil
 }
 
 // of returns the ending of a version, or nil if it is not a root change.
@@ -56,6 +58,7 @@ func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 	}
 	row := FoldedRow{Of: v.Record}
 	row.Kind, row.Changes = fold.Single, []fold.Change{{Record: v.Record, Summary: v.Summary}}
+	clear(e.traces) // those of the previous version begin at its time
 	if err := e.probe(ctx, []FoldedRow{row}); err != nil {
 		return nil, err
 	}

@@ -277,3 +277,56 @@ func TestEndings_EndWithTheirNamespace(t *testing.T) {
 		t.Errorf("got the outcome %q, want that before the deletion of the namespace", got)
 	}
 }
+
+// TestEndings_CountAllVersionsOfTheObject checks that all versions of the
+// changed object are counted, and not only the first one.
+func TestEndings_CountAllVersionsOfTheObject(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment"})
+	web := ref("apps", "deployments", "shop", "web", 1)
+	l.put(record(web, history.Create, `{}`))
+	const versions = 5
+	for range versions {
+		r := record(web, history.Update, `{}`)
+		r.Class = history.Consequence
+		l.put(r)
+	}
+	s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	page, err := s.Timeline(t.Context(), query.Timeline{Limit: 10, Endings: true})
+	if err != nil || page.Versions[0].Ending == nil {
+		t.Fatalf("got %+v, error %v, want an ending", page.Versions, err)
+	}
+	if got := page.Versions[0].Ending.Consequences; got != versions {
+		t.Errorf("got %d consequences, want %d", got, versions)
+	}
+}
+
+// TestEndings_DoNotDependOnTheOrder checks a change before a later one of an
+// object that the changed one owns: what is known of the Events since the later
+// one is not known of those before it.
+func TestEndings_DoNotDependOnTheOrder(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment"})
+	l.register(history.Resource{Plural: "pods", Kind: "Pod"})
+	l.register(history.Resource{Plural: "events", Kind: "Event"})
+	web, pod := ref("apps", "deployments", "shop", "web", 1), ref("", "pods", "shop", "web-1", 1)
+	child := owned(pod, web)
+	child.Class = history.Consequence
+	edited := owned(pod, web)
+	edited.Verb, edited.Class = history.Update, history.Root
+	about := event("started", pod, pod.UID)
+	about.Class = history.Consequence
+	l.put(record(web, history.Create, `{}`), child, about, edited)
+	s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		page, err := s.Timeline(t.Context(), query.Timeline{Limit: 10, Endings: true, Order: order})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page.Versions {
+			if v.Ref == web && v.Ending.Consequences != 2 {
+				t.Errorf("order %d: got %d consequences, want 2", order, v.Ending.Consequences)
+			}
+		}
+	}
+}
