@@ -1,7 +1,6 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,10 +84,9 @@ type FoldedRow struct {
 
 	// beyond is the number of Onsets of objects that use those of the row.
 	beyond int
-	// left is the number of onsets of objects of the row that belong to another
-	// row in that way, and leftAt the time of the first of them.
-	left   int
-	leftAt time.Time
+	// left are the times of the onsets of objects of the row that belong to
+	// another row in that way, ascending.
+	left []time.Time
 }
 
 // Start returns the time of the row's first change or problem.
@@ -181,10 +179,10 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if err = f.count(ctx, row, last); err != nil {
 		return err
 	}
-	row.Consequences = max(row.Consequences-row.left, 0) + row.beyond
+	row.Consequences = max(row.Consequences-len(row.left), 0) + row.beyond
 	ends := last.until
-	if row.left > 0 && (ends.IsZero() || row.leftAt.Before(ends)) {
-		ends = row.leftAt
+	if len(row.left) > 0 && (ends.IsZero() || row.left[0].Before(ends)) {
+		ends = row.left[0]
 	}
 	if row.Outcome, err = f.outcome(ctx, row, ends); err != nil {
 		return err
@@ -378,7 +376,7 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 			}
 			if other >= 0 {
 				if cause.row >= 0 {
-					rows[cause.row].leaves(v.Time)
+					rows[cause.row].left = append(rows[cause.row].left, v.Time)
 				}
 				cause.row = other
 				rows[other].beyond++
@@ -427,14 +425,9 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 	}
 	chain := []*history.Record{r}
 	for range ownershipDepth {
-		var next *history.Record
-		of := chain[len(chain)-1]
-		for _, uid := range of.Owners {
-			owner, err := f.owner(ctx, uid, of.Ref.GroupResource())
-			if err != nil {
-				return nil, err
-			}
-			next = cmp.Or(next, owner)
+		next, err := f.ownerOf(ctx, chain[len(chain)-1])
+		if err != nil {
+			return nil, err
 		}
 		circular := func(o *history.Record) bool { return o.Ref.UID == next.Ref.UID }
 		if next == nil || slices.ContainsFunc(chain, circular) {
@@ -443,6 +436,18 @@ func (f *folding) chain(ctx context.Context, r *history.Record) ([]*history.Reco
 		chain = append(chain, next)
 	}
 	return chain, nil
+}
+
+// ownerOf returns the newest version of the first owner of an object that the
+// caller can see, or nil. The object's other owners are not in its chain.
+func (f *folding) ownerOf(ctx context.Context, of *history.Record) (*history.Record, error) {
+	for _, uid := range of.Owners {
+		owner, err := f.owner(ctx, uid, of.Ref.GroupResource())
+		if owner != nil || err != nil {
+			return owner, err
+		}
+	}
+	return nil, nil
 }
 
 // owner returns the newest version of an object by its UID, or nil if the
@@ -731,10 +736,20 @@ func (f *folding) children(
 		all = all && complete
 		for _, r := range found {
 			gone := scan.Order == history.NewestFirst && r.Verb == history.Delete
-			if !gone && !seen[r.Ref.UID] {
-				seen[r.Ref.UID] = true
-				objects = append(objects, relative{r, of.until})
+			if gone || seen[r.Ref.UID] {
+				continue
 			}
+			if len(r.Owners) > 1 { // its versions follow from one of the owners only
+				first, err := f.ownerOf(ctx, r)
+				if err != nil {
+					return nil, false, err
+				}
+				if first != nil && first.Ref.UID != of.Ref.UID {
+					continue
+				}
+			}
+			seen[r.Ref.UID] = true
+			objects = append(objects, relative{r, of.until})
 		}
 	}
 	return objects, all, nil

@@ -234,10 +234,3 @@ func usedIn(ref *relation.Reference) (usedObject, bool) {
 	}
 	return usedObject{}, false
 }
-
-// leaves notes that a problem at a time belongs to another row.
-func (r *FoldedRow) leaves(at time.Time) {
-	if r.left++; r.leftAt.IsZero() || at.Before(r.leftAt) {
-		r.leftAt = at
-	}
-}

@@ -53,9 +53,6 @@ func (f *folding) expand(ctx context.Context, row *FoldedRow, until time.Time) e
 		return nil
 	}
 	found := map[time.Time]*history.Record{}
-	for _, v := range row.Onsets { // some are beyond the owned objects
-		found[v.Time] = v.Record
-	}
 	objects := map[types.UID]bool{}
 	for i, c := range row.Changes {
 		if objects[c.Ref.UID] = true; len(objects) > maxRowObjects || len(found) >= maxConsequences {
@@ -72,6 +69,12 @@ func (f *folding) expand(ctx context.Context, row *FoldedRow, until time.Time) e
 		if err := f.follow(ctx, c.Record, end, found); err != nil {
 			return err
 		}
+	}
+	for _, at := range row.left { // they are in another row
+		delete(found, at)
+	}
+	for _, v := range row.Onsets { // some are beyond the owned objects
+		found[v.Time] = v.Record
 	}
 	all := slices.SortedFunc(maps.Values(found), func(a, b *history.Record) int { return a.Time.Compare(b.Time) })
 	page := f.service.newPage(history.OldestFirst, func(v *Version) error {

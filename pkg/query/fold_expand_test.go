@@ -123,18 +123,19 @@ func TestFolded_ReturnsFirstConsequences(t *testing.T) {
 	const most = 4
 	for seed := range uint64(4) {
 		w := newFoldedWorld(t, rand.New(rand.NewPCG(seed, 9)), 150)
-		causes := map[time.Time][]time.Time{} // consequences by root change
-		for n, r := range w.records {
-			if cause := w.cause(n); cause != nil && r.Class != history.Root {
-				causes[cause.Time] = append(causes[cause.Time], r.Time)
-			}
-		}
-		rows := folded(t, w.log.service(query.Options{}), query.Timeline{Limit: 1000, Consequences: most})
 		on := map[time.Time]bool{}
 		for _, r := range w.records {
 			on[r.Time] = true
 		}
-		for at, change := range w.beyond(on) {
+		beyond := w.beyond(on)
+		causes := map[time.Time][]time.Time{} // consequences by root change
+		for n, r := range w.records {
+			if cause := w.cause(n); cause != nil && r.Class != history.Root && beyond[r.Time] == nil {
+				causes[cause.Time] = append(causes[cause.Time], r.Time)
+			}
+		}
+		rows := folded(t, w.log.service(query.Options{}), query.Timeline{Limit: 1000, Consequences: most})
+		for at, change := range beyond {
 			causes[change.Time] = append(causes[change.Time], at)
 		}
 		more := 0

@@ -81,6 +81,9 @@ func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld 
 		}
 		if owner := w.owners[o.UID]; owner != "" {
 			r.Owners = []types.UID{owner}
+			if o.Resource == "replicasets" { // only the first owner is in the chain
+				r.Owners = append(r.Owners, deployments[0].UID, deployments[1].UID)
+			}
 			r.Class = history.Consequence
 		}
 		switch {
