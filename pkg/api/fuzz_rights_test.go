@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -95,6 +96,96 @@ func tenancy(s *server, others bool) {
 	put(false, history.Create, "persistentvolumes", "", foreign, foreign, after)
 }
 
+// outage records an incident of the tenant that objects of others surround: they
+// own the tenant's pods, too, use the tenant's ConfigMap, and have the host that
+// the message of the pods names. Without others, only the time passes.
+func outage(s *server, others bool) {
+	s.tb.Helper()
+	for _, r := range []history.Resource{
+		{Plural: "services", Kind: "Service", Namespaced: true},
+		{Plural: "namespaces", Kind: "Namespace"},
+		{Group: "apps", Plural: "statefulsets", Kind: "StatefulSet", Namespaced: true},
+		{Group: "example.com", Plural: "widgets", Kind: "Widget", Namespaced: true},
+	} {
+		r.Version = "v1"
+		if err := s.log.Register(s.tb.Context(), r); err != nil {
+			s.tb.Fatal(err)
+		}
+	}
+	created := s.now.Format(time.RFC3339)
+	put := func(own bool, r *history.Record, group string, class history.Class, owners ...types.UID) *history.Record {
+		rest, _ := strings.CutPrefix(string(r.Object), "{")
+		r.Object = []byte(fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"creationTimestamp":%q,"generation":1},`,
+			r.Ref.Name, r.Ref.Namespace, created) + rest)
+		r.Ref.UID = types.UID("uid-of-" + r.Ref.Resource + r.Ref.Namespace + r.Ref.Name)
+		r.Ref.Group, r.Class, r.Owners = cmp.Or(group, r.Ref.Group), class, owners
+		r.Managers = []history.Manager{{Name: "kubectl-edit"}}
+		if !own {
+			r.Managers[0].Name = foreign
+		}
+		if own || others {
+			s.put(r)
+		} else {
+			s.now = s.now.Add(time.Second)
+		}
+		return r
+	}
+	const (
+		template = `{"spec":{"replicas":2,"n":%d,"selector":{"matchLabels":{"app":"api"}},"template":{"spec":{` +
+			`"containers":[{"name":"app","envFrom":[{"configMapRef":{"name":"settings"}}]}]}}},` +
+			`"status":{"observedGeneration":1,"replicas":2,"updatedReplicas":2,"readyReplicas":%[2]d,` +
+			`"availableReplicas":%[2]d}}`
+		pod = `{"labels":{"app":"api"},"spec":{"nodeName":"` + foreign + `","containers":[{"name":"app",` +
+			`"envFrom":[{"configMapRef":{"name":"settings"}}]}]},"status":{"phase":"Running",` +
+			`"containerStatuses":[{"name":"app","ready":%s}]}}`
+		runs  = `true,"state":{"running":{"startedAt":"2026-11-25T09:00:00Z"}}`
+		fails = `false,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":1,` +
+			`"reason":"Error","message":"dial tcp: payments.vault.svc.cluster.local:80: connection refused"}}`
+		uses = `{"spec":{"template":{"spec":{"containers":[{"envFrom":[{"configMapRef":{"name":"settings"}},` +
+			`{"secretRef":{"name":"mine"}}]}]}}},"keysRef":{"kind":"ConfigMap","name":"settings"}}`
+	)
+	config := put(true, change(history.Create, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`), "", history.Root)
+	api := put(true, change(history.Create, "deployments", "shop", "api", fmt.Sprintf(template, 1, 2)), "", history.Root)
+	set := put(false, change(history.Create, "replicasets", "shop", "api-"+foreign, `{"spec":{}}`), "",
+		history.Consequence, api.Ref.UID)
+	for _, name := range []string{"api-1", "api-2"} {
+		put(true, change(history.Create, "pods", "shop", name, fmt.Sprintf(pod, runs)), "", history.Consequence,
+			set.Ref.UID, api.Ref.UID)
+	}
+	for _, group := range [][2]string{{"apps", "statefulsets"}, {"example.com", "widgets"}} {
+		put(false, change(history.Create, group[1], "shop", foreign, uses), group[0], history.Root)
+		put(false, change(history.Create, group[1], "vault", "payments", uses), group[0], history.Root)
+	}
+	put(false, change(history.Create, "services", "vault", "payments", `{"spec":{"selector":{"a":"b"}}}`), "", history.Root)
+	put(false, change(history.Create, "services", "shop", "api", `{"spec":{"selector":{"app":"api"}}}`), "", history.Root)
+	for n := range 2 {
+		put(true, change(history.Update, "configmaps", "shop", config.Ref.Name, fmt.Sprintf(`{"data":{"a":"%d"}}`, n+2)),
+			"", history.Root)
+		put(false, change(history.Update, "services", "vault", "payments", `{"spec":{"selector":{"a":"c"}}}`), "",
+			history.Root)
+		put(false, change(history.Update, "replicasets", "shop", set.Ref.Name, `{"spec":{}}`), "", history.Root,
+			api.Ref.UID)
+		put(false, change(history.Update, "nodes", "", foreign, `{"spec":{"unschedulable":true}}`), "", history.Root)
+		put(true, change(history.Update, "deployments", "shop", "api", fmt.Sprintf(template, n+2, 2)), "", history.Root)
+		put(true, change(history.Update, "deployments", "shop", "api", fmt.Sprintf(template, n+2, 0)), "",
+			history.Consequence)
+		for _, name := range []string{"api-1", "api-2"} {
+			r := put(true, change(history.Update, "pods", "shop", name, fmt.Sprintf(pod, fails)), "", history.Onset,
+				set.Ref.UID, api.Ref.UID)
+			event := regarding(fmt.Sprint(name, "-", n), r, `{"reason":"BackOff","type":"Warning","message":"own"}`)
+			put(true, event, "", history.Onset)
+			event = regarding(fmt.Sprint(name, "-", foreign, n), r, `{"reason":"Failed","message":"`+foreign+`"}`)
+			event.Ref.Namespace = "vault"
+			put(false, event, "", history.Onset)
+			put(false, change(history.Update, "pods", "vault", name, fmt.Sprintf(pod, fails)), "", history.Onset,
+				set.Ref.UID, api.Ref.UID)
+		}
+	}
+	put(false, change(history.Delete, "services", "vault", "payments", `{}`), "", history.Root)
+	put(false, change(history.Delete, "namespaces", "", "shop", `{"metadata":{"deletionTimestamp":"`+created+`"}}`), "",
+		history.Root)
+}
+
 // FuzzHandler_HidesOthers sends arbitrary requests as a restricted caller, to
 // two logs of which only one contains objects of others. The answers are the
 // same, byte for byte. So they contain nothing of others, unless it is in the
@@ -111,6 +202,7 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 		// Objects have their creation in whole seconds.
 		caller := tenant{recreated: s.now.Truncate(time.Second)}
 		tenancy(s, i == 1)
+		outage(s, i == 1)
 		now := s.now.Add(time.Second)
 		s.Handler = api.New(query.New(s.log, query.Options{
 			Now: func() time.Time { return now }, Feed: s.log,
@@ -119,8 +211,28 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 			Caller: func(context.Context) query.Authorizer { return caller },
 		})
 	}
-	if _, header, _ := servers[0].get("/api/v1/events?namespace=shop&empty=200"); header.Get("X-Total-Count") != "20" {
-		f.Fatalf("got %s records of the tenant, want 20", header.Get("X-Total-Count"))
+	const total = "38"
+	if _, header, _ := servers[0].get("/api/v1/events?namespace=shop&empty=200"); header.Get("X-Total-Count") != total {
+		f.Fatalf("got %s records of the tenant, want %s", header.Get("X-Total-Count"), total)
+	}
+	// Empty answers would be equal, too.
+	for target, want := range map[string][]string{
+		"/api/v1/events?fold=true&order=desc&consequences=9": {
+			`"problems":[{`, `"outcome":{"state":"failing"`, `"followed":[{`, `"usedBy":[{`, `"consequences":5`,
+		},
+		"/api/v1/events?fold=true&order=desc&text=crashloop":                       {`"name":"api"`},
+		"/api/v1/events?fold=true&writer=kubectl&resourceType=deploy":              {`"kubectl-edit"`},
+		"/api/v1/events?outcome=true&order=desc&resourceType=deploy":               {`"outcome":{"state":"failing"`, `"consequences":5`},
+		"/api/v1/compare?from=2100-01-02T03:05:02Z&count=true&resourceType=deploy": {`"existed":{"objects":2`, `"change":"changed"`},
+		"/api/v1/why/shop/deployments/api":                                         {`"CrashLoop"`, `"score":`, "payments.vault.svc"},
+		"/api/v1/relations/shop/configmaps/settings?depth=3":                       {`"api-1"`},
+	} {
+		code, _, body := servers[0].get(target)
+		for _, part := range want {
+			if code != http.StatusOK || !strings.Contains(body, part) {
+				f.Errorf("%s: got %d %s, want it with %s", target, code, body, part)
+			}
+		}
 	}
 	for _, seed := range [][2]string{
 		{"/api/v1/events", "order=desc&empty=200"},
@@ -171,6 +283,23 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 		{"/api/v1/relations/shop/replicasets/web-1", ""},
 		{"/api/v1/relations/vault/configmaps/web", "depth=2"},
 		{"/api/v1/relations/vault/configmaps/public", ""},
+		{"/api/v1/events", "fold=true&order=desc&consequences=9"},
+		{"/api/v1/events", "fold=true&order=desc&consequences=1&limit=1&writer=!helm"},
+		{"/api/v1/events", "fold=true&writer=" + foreign},
+		{"/api/v1/events", "fold=true&text=" + foreign},
+		{"/api/v1/events", "fold=true&text=crashloop&consequences=2&end=2100-01-02T03:05:50Z"},
+		{"/api/v1/events", "fold=true&start=2100-01-02T03:05:20Z&resourceType=pods,nodes,services"},
+		{"/api/v1/events", "outcome=true&order=desc&resourceType=deploy"},
+		{"/api/v1/events", "outcome=true&text=payments&writer=kubectl"},
+		{"/api/v1/compare", "from=2100-01-02T03:05:00Z&to=2100-01-02T03:05:40Z&count=true"},
+		{"/api/v1/why/shop/deployments/api", ""},
+		{"/api/v1/why/shop/deployments/api", "limit=20&at=2100-01-02T03:05:40Z"},
+		{"/api/v1/why/shop/pods/api-1", "limit=20"},
+		{"/api/v1/why/shop/services/api", ""},
+		{"/api/v1/why/vault/services/payments", ""},
+		{"/api/v1/relations/shop/deployments/api", "depth=4"},
+		{"/api/v1/relations/shop/configmaps/settings", "depth=3"},
+		{"/api/v1/events/shop/deployments/api", "descendants=true"},
 		{"/api/v1/relations/-/nodes/own", ""},
 		{"/api/v1/relations/-/nodes/" + foreign, "depth=4"},
 	} {
