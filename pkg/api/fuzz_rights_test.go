@@ -97,8 +97,9 @@ func tenancy(s *server, others bool) {
 }
 
 // outage records an incident of the tenant that objects of others surround:
-// they own the tenant's pods, too, use the tenant's ConfigMap, and have the host
-// that the message of the pods names. Without others, only the time passes.
+// they own the tenant's pods, too, use the tenant's ConfigMap, and have the
+// host that the message of the pods names. Without others, only the time
+// passes.
 func outage(s *server, others bool) {
 	s.tb.Helper()
 	for _, r := range []history.Resource{

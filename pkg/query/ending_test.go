@@ -330,3 +330,52 @@ func TestEndings_DoNotDependOnTheOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestOutcome_TimeThatWasNotRead checks a state that has lasted for more
+// versions than are read: since when is not known.
+func TestOutcome_TimeThatWasNotRead(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "statefulsets", Kind: "StatefulSet"})
+	l.put(controller("apps", "statefulsets", history.Create))
+	for n := range 120 {
+		ready := controller("apps", "statefulsets", history.Update)
+		ready.Class = history.Consequence
+		ready.Object = []byte(fmt.Sprintf(
+			`{"n":%d,"spec":{"replicas":1},"status":{"replicas":1,"readyReplicas":1,"updatedReplicas":1}}`, n))
+		l.put(ready)
+	}
+	s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	for _, row := range folded(t, s, query.Timeline{Limit: 10}) {
+		if o := row.Outcome; o == nil || o.State != symptom.Ready || !o.Reached.IsZero() {
+			t.Errorf("got the outcome %+v, want ready at a time that is not known", o)
+		}
+	}
+}
+
+// TestOutcome_ManyObjects checks the text about more objects with a problem
+// than are looked at.
+func TestOutcome_ManyObjects(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment"})
+	l.register(history.Resource{Plural: "pods", Kind: "Pod"})
+	web := ref("apps", "deployments", "shop", "web", 1)
+	l.put(record(web, history.Create, `{}`))
+	crash := func(n int) {
+		r := owned(ref("", "pods", "shop", fmt.Sprint("web-", n), 1), web)
+		r.Object = []byte(`{"status":{"phase":"Running","containerStatuses":[{"name":"app","state":` + waiting + `}]}}`)
+		r.Class = history.Onset
+		l.put(r)
+	}
+	s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }})
+	for n := range 60 {
+		if crash(n); n != 49 && n != 59 {
+			continue
+		}
+		want := map[int]string{49: "50 pods CrashLoopBackOff", 59: "at least 50 pods CrashLoopBackOff"}[n]
+		for _, row := range folded(t, s, query.Timeline{Limit: 10}) {
+			if row.Outcome == nil || row.Outcome.Text != want {
+				t.Errorf("got the outcome %+v, want %s", row.Outcome, want)
+			}
+		}
+	}
+}

@@ -92,10 +92,12 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 	scan := history.Scan{Filter: exactly(of.Ref), Order: history.NewestFirst, Limit: maxOutcomeVersions, Bodies: true}
 	scan.Start, scan.End, scan.View = of.Time, until, f.view
 	var outcome *Outcome
+	read := 0
 	for r, err := range f.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return nil, err
 		}
+		read++
 		if outcome == nil {
 			h, err := f.extra.HealthAt(ctx, r, at)
 			if err != nil {
@@ -116,7 +118,11 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 		}
 		outcome.Reached = r.Time
 	}
-	if outcome != nil && outcome.State == symptom.Ready && outcome.Reached.Equal(of.Time) {
+	switch {
+	case outcome == nil || outcome.Reached.After(of.Time) && read < maxOutcomeVersions:
+	case outcome.Reached.After(of.Time):
+		outcome.Reached = time.Time{} // earlier versions were not read
+	case outcome.State == symptom.Ready:
 		return nil, nil // nothing happened
 	}
 	return outcome, nil
@@ -138,9 +144,14 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 	}
 	var groups []*group
 	seen := map[types.UID]bool{}
+	complete := true
 	for _, v := range onsets {
-		if seen[v.Ref.UID] || len(seen) == maxOutcomeObjects {
+		if seen[v.Ref.UID] {
 			continue
+		}
+		if len(seen) == maxOutcomeObjects {
+			complete = false
+			break
 		}
 		seen[v.Ref.UID] = true
 		newest, err := f.newest(ctx, v.Ref, at)
@@ -199,6 +210,9 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 		subject = fmt.Sprintf("%d %ss", n, strings.ToLower(best.kind))
 		if len(best.owners) > 1 && !best.alone {
 			subject += fmt.Sprintf(" of %d workloads", len(best.owners))
+		}
+		if !complete {
+			subject = "at least " + subject
 		}
 	}
 	return &Outcome{State: symptom.Failing, Text: subject + " " + best.text, Reached: best.first}, nil
