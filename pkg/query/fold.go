@@ -215,9 +215,9 @@ type folding struct {
 	keep     func(*FoldedRow) bool // whether a row is selected; nil: all are
 	expanded int                   // consequences of a row that are returned
 	mu       sync.Mutex            // guards owners, owning and uses
-	// owners has the newest version of each owner that was looked up. It is nil
-	// if there is none.
-	owners map[types.UID]*history.Record
+	// owners has the newest version of each owner or target that was looked up.
+	// It is nil if there is none.
+	owners map[ownerKey]*history.Record
 	// owning has the resources of the owners of objects, by their resource.
 	owning map[schema.GroupResource][]schema.GroupResource
 	// terminations are the deletions of each namespace that were read for the
@@ -234,11 +234,18 @@ type folding struct {
 	used map[problemKey][]usedObject
 }
 
+// ownerKey identifies an object that is looked up. The name is empty unless it
+// is known: an Event may have the UID of one object and the name of another.
+type ownerKey struct {
+	uid  types.UID
+	name string
+}
+
 // newFolding returns a folding of versions before a time. Zero means no end.
 func newFolding(s *Service, view history.View, end time.Time) *folding {
 	return &folding{
 		service: s, view: view, end: end, extra: s.options.Symptoms(),
-		owners: map[types.UID]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
+		owners: map[ownerKey]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
 		terminations: map[string][]termination{}, traces: map[types.UID]trace{},
 		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{},
 	}
@@ -478,9 +485,12 @@ func (f *folding) owner(ctx context.Context, uid types.UID, owned schema.GroupRe
 // newestOf returns the newest version of the object that a filter selects by
 // its UID, or nil if the caller can see none.
 func (f *folding) newestOf(ctx context.Context, filter history.Filter) (*history.Record, error) {
-	uid := filter.UID
+	of := ownerKey{filter.UID, filter.Name}
 	f.mu.Lock()
-	newest, known := f.owners[uid]
+	newest, known := f.owners[of]
+	if other := f.owners[ownerKey{uid: of.uid}]; !known && other != nil && other.Ref.Name == of.name {
+		newest, known = other, true
+	}
 	f.mu.Unlock()
 	if known {
 		return newest, nil
@@ -497,7 +507,10 @@ func (f *folding) newestOf(ctx context.Context, filter history.Filter) (*history
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.owners[uid] = newest
+	f.owners[of] = newest
+	if newest != nil {
+		f.owners[ownerKey{uid: of.uid}] = newest
+	}
 	return newest, nil
 }
 

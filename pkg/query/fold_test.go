@@ -570,3 +570,29 @@ func (d *deletionReads) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*
 		}
 	}
 }
+
+// TestFolded_EventWithTheNameOfAnother checks an Event whose target has the UID
+// of an object and another name: everyone who may create Events can write one.
+func TestFolded_EventWithTheNameOfAnother(t *testing.T) {
+	l := newEmptyLog(t)
+	l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment"})
+	l.register(history.Resource{Plural: "pods", Kind: "Pod"})
+	l.register(history.Resource{Plural: "events", Kind: "Event"})
+	web, pod := ref("apps", "deployments", "shop", "web", 1), ref("", "pods", "shop", "web-1", 1)
+	put := func(r *history.Record, verb history.Verb, class history.Class) {
+		r.Verb, r.Class = verb, class
+		l.put(r)
+	}
+	put(record(web, history.Create, `{}`), history.Create, history.Root)
+	put(event("wrong", ref("apps", "deployments", "shop", "other", 1), web.UID), history.Create, history.Onset)
+	put(owned(pod, web), history.Create, history.Root)
+	put(owned(pod, web), history.Update, history.Consequence)
+	put(record(web, history.Update, `{"spec":{}}`), history.Update, history.Root)
+	put(owned(pod, web), history.Update, history.Consequence)
+	for _, row := range folded(t, l.service(query.Options{}), query.Timeline{Limit: 10}) {
+		if len(row.Changes) > 0 && row.Of.Ref == pod && row.Consequences != 1 {
+			t.Errorf("%s: got %d consequences, want the one before the next change of the owner",
+				describe(&row), row.Consequences)
+		}
+	}
+}
