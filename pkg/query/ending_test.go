@@ -120,6 +120,7 @@ func endingOf(t *testing.T, s *query.Service, q query.Timeline) string {
 func TestEndings_AreThoseOfRows(t *testing.T) {
 	l := newEmptyLog(t)
 	l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment"})
+	l.register(history.Resource{Plural: "pods", Kind: "Pod"})
 	web := ref("apps", "deployments", "shop", "web", 1)
 	put := func(o history.ObjectRef, class history.Class, object string, owner types.UID) {
 		r := record(o, history.Update, object)

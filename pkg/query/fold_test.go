@@ -306,6 +306,7 @@ func (w *foldedWorld) checkRow(
 // TestFolded_Surroundings checks what rows show beyond their changes.
 func TestFolded_Surroundings(t *testing.T) {
 	l := newEmptyLog(t)
+	l.register(history.Resource{Plural: "pods", Kind: "Pod"})
 	config, web := ref("", "configmaps", "shop", "config", 1), ref("apps", "deployments", "shop", "web", 1)
 	service, set := ref("", "services", "shop", "web", 1), ref("apps", "replicasets", "shop", "web-1", 1)
 	pod := ref("", "pods", "shop", "web-1-a", 1)

@@ -197,7 +197,8 @@ func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey]
 }
 
 // selected returns how many pods a Service selects at the end of the time that
-// belongs to its change. It returns nil if the Service has no selector.
+// belongs to its change. It returns nil if the Service has no selector, and if
+// there may be pods that are not recorded or that the caller may not read.
 func (f *folding) selected(ctx context.Context, service *history.Record, until time.Time) (*Outcome, error) {
 	if service.Object == nil {
 		return nil, nil
@@ -224,12 +225,30 @@ func (f *folding) selected(ctx context.Context, service *history.Record, until t
 			matches++
 		}
 	}
-	switch {
-	case matches > 0 || pods == maxSelectable:
+	if matches > 0 || pods == maxSelectable {
 		return nil, nil
-	default:
-		return &Outcome{State: symptom.Failing, Text: "matches 0 pods"}, nil
 	}
+	known, err := f.knowsPods(ctx, service.Ref.Namespace, until.Add(-1))
+	if !known || err != nil {
+		return nil, err
+	}
+	return &Outcome{State: symptom.Failing, Text: "matches 0 pods"}, nil
+}
+
+// knowsPods reports whether all pods of a namespace at a time are recorded, and
+// visible to the caller.
+func (f *folding) knowsPods(ctx context.Context, namespace string, at time.Time) (bool, error) {
+	all, err := f.service.everything(ctx)
+	if err != nil {
+		return false, err
+	}
+	w := newRelationWalk(ctx, f.service, all)
+	w.at = at
+	if err := w.readGaps(ctx); err != nil {
+		return false, err
+	}
+	some := history.ObjectRef{Resource: podsOf.Resource, Namespace: namespace}
+	return w.absent(some, f.view) == Missing, nil
 }
 
 // ignoreMissing returns nil for a state that is not kept any more.
