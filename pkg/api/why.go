@@ -64,6 +64,9 @@ func (h *handler) whyAnswer(of *query.WhyAnswer) v1.Why {
 			Code: s.Code, Text: s.Text, Since: s.Since.UTC(), Object: objectOfRef(s.Of.Ref, s.Of.Kind), Count: s.Count,
 		})
 	}
+	for _, what := range of.Unread {
+		answer.Unread = append(answer.Unread, string(what))
+	}
 	for i := range of.Causes {
 		c := &of.Causes[i]
 		version := query.Version{Record: c.Change, Summary: c.Summary}

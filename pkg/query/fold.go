@@ -26,6 +26,9 @@ const (
 	// maxConsequences is the number of consequences of one row that are read.
 	// If a row has more, they are not all counted.
 	maxConsequences = 1_000
+	// maxPageConsequences is the number of consequences of a page that are
+	// read. Rows of a page with many have equal parts of it.
+	maxPageConsequences = 50_000
 	// maxOwnedVersions is the number of versions before a change, and of those
 	// after it, in which objects are searched that the changed object owned.
 	maxOwnedVersions = 1_000
@@ -80,9 +83,12 @@ type FoldedRow struct {
 	Consequences int
 	Counted      bool
 
-	// beyond is the number of Onsets of objects that neither changed nor have
-	// an owner that did.
+	// beyond is the number of Onsets of objects that use those of the row.
 	beyond int
+	// left is the number of onsets of objects of the row that belong to another
+	// row in that way, and leftAt the time of the first of them.
+	left   int
+	leftAt time.Time
 }
 
 // Start returns the time of the row's first change or problem.
@@ -104,12 +110,13 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		return FoldedPage{}, err
 	}
 	f := newFolding(s, view, q.End)
-	f.keep, f.most = rowFilter(&q), q.Consequences
+	f.keep, f.expanded = rowFilter(&q), q.Consequences
 	folded, err := f.page(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
 	}
 	folded.Versions = nil
+	f.most = min(maxConsequences, maxPageConsequences/max(len(folded.Rows), 1))
 	if err := f.probe(ctx, folded.Rows); err != nil {
 		return FoldedPage{}, err
 	}
@@ -174,8 +181,12 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if err = f.count(ctx, row, last); err != nil {
 		return err
 	}
-	row.Consequences += row.beyond
-	if row.Outcome, err = f.outcome(ctx, row, last.until); err != nil {
+	row.Consequences = max(row.Consequences-row.left, 0) + row.beyond
+	ends := last.until
+	if row.left > 0 && (ends.IsZero() || row.leftAt.Before(ends)) {
+		ends = row.leftAt
+	}
+	if row.Outcome, err = f.outcome(ctx, row, ends); err != nil {
 		return err
 	}
 	if err = f.surround(ctx, row, last.until); err != nil {
@@ -199,13 +210,13 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 
 // folding makes the rows of one page. Its rows may be completed concurrently.
 type folding struct {
-	service *Service
-	view    history.View
-	end     time.Time             // of the question; zero: none
-	extra   *symptom.Extra        // configured rules
-	keep    func(*FoldedRow) bool // whether a row is selected; nil: all are
-	most    int                   // consequences of a row that are returned
-	mu      sync.Mutex            // guards owners, owning and uses
+	service  *Service
+	view     history.View
+	end      time.Time             // of the question; zero: none
+	extra    *symptom.Extra        // configured rules
+	keep     func(*FoldedRow) bool // whether a row is selected; nil: all are
+	expanded int                   // consequences of a row that are returned
+	mu       sync.Mutex            // guards owners, owning and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
@@ -214,6 +225,8 @@ type folding struct {
 	// terminations are the deletions of each namespace that were read for the
 	// page, ascending.
 	terminations map[string][]termination
+	// most is the number of consequences of one row that are counted.
+	most int
 	// traces has what may follow from changes of the rows' objects.
 	traces map[types.UID]trace
 	// uses has the users of ConfigMaps and Secrets by namespace.
@@ -226,10 +239,10 @@ type folding struct {
 // newFolding returns a folding of versions before a time. Zero means no end.
 func newFolding(s *Service, view history.View, end time.Time) *folding {
 	return &folding{
-		service: s, view: view, end: end,
+		service: s, view: view, end: end, extra: s.options.Symptoms(),
 		owners: map[types.UID]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
 		terminations: map[string][]termination{}, traces: map[types.UID]trace{},
-		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{}, extra: s.options.Symptoms(),
+		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{},
 	}
 }
 
@@ -326,8 +339,9 @@ func deletionRequested(object []byte) time.Time {
 }
 
 // attribute adds each onset to the newest row before it with a change of the
-// object or of one of its owners. The others belong to a change [beyond] their
-// owners, or get rows of their own, one for each outermost owner.
+// object or of one of its owners, unless that was long before and a change
+// [beyond] its owners was not. The others get rows of their own, one for each
+// outermost owner.
 func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Version) ([]FoldedRow, error) {
 	type place struct {
 		at  time.Time
@@ -342,12 +356,13 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 	for _, places := range changed {
 		slices.SortFunc(places, func(a, b place) int { return a.at.Compare(b.at) })
 	}
+	chains, err := f.chains(ctx, onsets)
+	if err != nil {
+		return nil, err
+	}
 	alone, others := map[types.UID]int{}, f.newBeyond(rows)
-	for _, v := range onsets {
-		chain, err := f.chain(ctx, v.Record)
-		if err != nil {
-			return nil, err
-		}
+	for i, v := range onsets {
+		chain := chains[i]
 		cause := place{row: -1}
 		for _, o := range chain {
 			places := changed[o.Ref.UID]
@@ -356,12 +371,17 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 				cause = places[n-1]
 			}
 		}
-		if cause.row < 0 {
-			if cause.row, err = others.row(ctx, v.Record, chain); err != nil {
+		if cause.row < 0 || v.Time.Sub(cause.at) > ownEffect {
+			other, err := others.row(ctx, v.Record, chain, cause.at)
+			if err != nil {
 				return nil, err
 			}
-			if cause.row >= 0 {
-				rows[cause.row].beyond++
+			if other >= 0 {
+				if cause.row >= 0 {
+					rows[cause.row].leaves(v.Time)
+				}
+				cause.row = other
+				rows[other].beyond++
 			}
 		}
 		top := chain[len(chain)-1]
@@ -377,6 +397,20 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 		rows[i].Onsets = append(rows[i].Onsets, v)
 	}
 	return rows, nil
+}
+
+// chains returns the chain of each version. It reads them concurrently.
+func (f *folding) chains(ctx context.Context, of []*Version) ([][]*history.Record, error) {
+	chains := make([][]*history.Record, len(of))
+	read, inner := errgroup.WithContext(ctx)
+	read.SetLimit(concurrentRows)
+	for i, v := range of {
+		read.Go(func() (err error) {
+			chains[i], err = f.chain(inner, v.Record)
+			return err
+		})
+	}
+	return chains, read.Wait()
 }
 
 // chain returns an object with its controllers or owners, the object first. For
@@ -473,7 +507,7 @@ func (f *folding) count(ctx context.Context, row *FoldedRow, last sequel) error 
 	objects := map[types.UID]bool{}
 	for i, c := range row.Changes {
 		objects[c.Ref.UID] = true
-		if len(objects) > maxRowObjects || row.Consequences >= maxConsequences {
+		if len(objects) > maxRowObjects || row.Consequences >= f.most {
 			row.Counted = false
 			return nil
 		}
@@ -484,7 +518,7 @@ func (f *folding) count(ctx context.Context, row *FoldedRow, last sequel) error 
 				return err
 			}
 		}
-		found, complete, err := f.consequences(ctx, c.Record, after, maxConsequences-row.Consequences)
+		found, complete, err := f.consequences(ctx, c.Record, after, f.most-row.Consequences)
 		if err != nil {
 			return err
 		}
@@ -500,7 +534,7 @@ type sequel struct {
 	// owners, or the end of the question. It is zero if there is neither.
 	until time.Time
 	// own is the number of the object's versions before that time. If there are
-	// more than maxConsequences, it is not exact.
+	// more than the folding's most, it is not exact.
 	own int
 }
 
@@ -518,14 +552,14 @@ func (f *folding) sequel(ctx context.Context, r *history.Record) (sequel, error)
 		scan.Classes = []history.Class{history.Root}
 		if i == 0 {
 			root := false
-			if own, root, err = f.own(ctx, relative{r, until}, scan.Start, maxConsequences); err != nil {
+			if own, root, err = f.own(ctx, relative{r, until}, scan.Start, f.most); err != nil {
 				return sequel{}, err
 			}
 			switch {
 			case root:
 				until, own = own[len(own)-1], own[:len(own)-1]
 				continue
-			case len(own) <= maxConsequences:
+			case len(own) <= f.most:
 				continue
 			default:
 				scan.Start = own[len(own)-1].Add(1)
@@ -574,17 +608,20 @@ func (f *folding) probe(ctx context.Context, rows []FoldedRow) error {
 			}
 		}
 	}
-	var filters []history.Filter
+	var about, owned []history.Filter
 	for _, r := range changed {
-		filters = append(filters, history.Filter{Start: begin, End: f.end, Regarding: target(r)},
-			history.Filter{End: f.end, Owner: r.Ref.UID})
+		about = append(about, history.Filter{Start: begin, End: f.end, Regarding: target(r)})
+		owned = append(owned, history.Filter{End: f.end, Owner: r.Ref.UID})
 	}
-	may, err := f.service.reader.MayMatch(ctx, filters)
-	if err != nil {
+	var hasEvents, owns []bool
+	both, inner := errgroup.WithContext(ctx)
+	both.Go(func() (err error) { hasEvents, err = f.service.reader.MayMatch(inner, about); return err })
+	both.Go(func() (err error) { owns, err = f.service.reader.MayMatch(inner, owned); return err })
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	for i, r := range changed {
-		f.traces[r.Ref.UID] = trace{events: may[2*i], owned: may[2*i+1]}
+		f.traces[r.Ref.UID] = trace{events: hasEvents[i], owned: owns[i]}
 	}
 	return nil
 }

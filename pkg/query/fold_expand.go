@@ -49,7 +49,7 @@ func (f *folding) kept(rows []FoldedRow) []FoldedRow {
 // expand adds the first consequences to a row, if the question is about them.
 // until is when those of the newest change end.
 func (f *folding) expand(ctx context.Context, row *FoldedRow, until time.Time) error {
-	if f.most == 0 {
+	if f.expanded == 0 {
 		return nil
 	}
 	found := map[time.Time]*history.Record{}
@@ -75,19 +75,19 @@ func (f *folding) expand(ctx context.Context, row *FoldedRow, until time.Time) e
 	}
 	all := slices.SortedFunc(maps.Values(found), func(a, b *history.Record) int { return a.Time.Compare(b.Time) })
 	page := f.service.newPage(history.OldestFirst, func(v *Version) error {
-		if len(row.Followed) < f.most && (v.Verb == history.Create || v.Summary != "") {
+		if len(row.Followed) < f.expanded && (v.Verb == history.Create || v.Summary != "") {
 			row.Followed = append(row.Followed, *v)
 		}
 		return nil
 	})
-	for some := range slices.Chunk(all, f.most) {
+	for some := range slices.Chunk(all, f.expanded) {
 		for _, r := range some {
 			page.add(r)
 		}
 		if err := page.flush(ctx); err != nil {
 			return err
 		}
-		if len(row.Followed) == f.most {
+		if len(row.Followed) == f.expanded {
 			break
 		}
 	}

@@ -24,7 +24,22 @@ type Relations struct {
 	// others. Its owners and its descendants are followed to their end in any
 	// case, and what leads to a descendant leads to the object. 0 means 1.
 	Depth int
+
+	// budget is shared with other questions. nil means that there are none.
+	budget *relationBudget
+	// narrow leaves out the pods that lead to an object of the first level. For
+	// a node these are all pods of the cluster.
+	narrow bool
 }
+
+// relationBudget bounds several questions about relations together.
+type relationBudget struct {
+	effort int       // records that may still be read, as in [Options]
+	stop   time.Time // when the last question ends
+}
+
+// isSpent reports whether no further question can be answered.
+func (b *relationBudget) isSpent() bool { return b.effort <= 0 || !time.Now().Before(b.stop) }
 
 // RelatedState is what is known of an object in a [RelationGraph]. The texts
 // are part of the REST API.
@@ -88,7 +103,11 @@ func (s *Service) Relations(ctx context.Context, q Relations) (RelationGraph, er
 	if err != nil {
 		return graph, err
 	}
-	if err := w.walk(ctx, max(q.Depth, 1)); err != nil {
+	err = w.walk(ctx, max(q.Depth, 1))
+	if q.budget != nil {
+		q.budget.effort -= w.allowed - w.effort
+	}
+	if err != nil {
 		return graph, tooOld(graph.At, err)
 	}
 	w.relateOwners()
@@ -123,6 +142,13 @@ func (s *Service) relationWalk(ctx context.Context, q Relations) (*relationWalk,
 		return nil, graph, err
 	}
 	w := newRelationWalk(ctx, s, all)
+	w.narrow = q.narrow
+	if b := q.budget; b != nil {
+		if w.effort = min(w.effort, b.effort); w.stop.IsZero() || b.stop.Before(w.stop) {
+			w.stop = b.stop
+		}
+	}
+	w.allowed = w.effort
 	named, err := s.see(ctx, all, q.Name, own)
 	if err != nil {
 		return nil, graph, err

@@ -413,8 +413,8 @@ func (w *relationWalk) state(
 	return true, nil
 }
 
-// usedBy adds what leads to some objects of the graph.
-func (w *relationWalk) usedBy(ctx context.Context, targets []int) error {
+// usedBy adds what leads to some objects of the graph, with or without pods.
+func (w *relationWalk) usedBy(ctx context.Context, targets []int, withoutPods bool) error {
 	search := relationSearch{w: w, places: map[history.NamespaceScope]map[schema.GroupResource]bool{}}
 	for _, i := range targets {
 		if err := search.add(ctx, i); err != nil {
@@ -423,6 +423,9 @@ func (w *relationWalk) usedBy(ctx context.Context, targets []int) error {
 	}
 	for _, of := range slices.Sorted(maps.Keys(search.places)) {
 		resources := search.places[of]
+		if withoutPods {
+			delete(resources, podsOf)
+		}
 		if of != history.AllNamespaces {
 			maps.DeleteFunc(resources, func(r schema.GroupResource, _ bool) bool {
 				return search.places[history.AllNamespaces][r]

@@ -27,7 +27,9 @@ type relationWalk struct {
 	at      time.Time // the question's time
 	until   time.Time // the time of the states to read
 	effort  int       // records that may still be read; 4 KiB of an object are another one
+	allowed int       // effort when the walk began
 	stop    time.Time // zero: never
+	narrow  bool      // as in [Relations]
 
 	// The object that the question is about. named is what the caller may read
 	// of it, because the question has its name.
@@ -105,7 +107,7 @@ func (w *relationWalk) walk(ctx context.Context, depth int) error {
 	if err := w.uses(ctx, 0, record); err != nil {
 		return err
 	}
-	if err := w.usedBy(ctx, append([]int{0}, descendants...)); err != nil {
+	if err := w.usedBy(ctx, append([]int{0}, descendants...), false); err != nil {
 		return err
 	}
 	for range depth - 1 {
@@ -141,7 +143,7 @@ func (w *relationWalk) deeper(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.usedBy(ctx, level)
+	return w.usedBy(ctx, level, w.narrow)
 }
 
 // exhausted reports whether nothing more must be read. The answer is then not

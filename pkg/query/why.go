@@ -44,11 +44,39 @@ const (
 const (
 	maxCandidates      = 300              // root changes that are compared with the previous version
 	perObject          = 20               // of them of one object
+	maxNeighbours      = 500              // objects whose changes are read, the nearest first
 	nearbyTime         = 15 * time.Minute // before the onset: changes of objects without a relation
 	onsetsOfOwned      = 200              // onsets that are read of the object and what it owns
 	recreationTime     = 5 * time.Minute  // between a deletion and a creation that are one change
 	episodePause       = time.Hour        // without an onset; then an earlier one is another episode
 	healthyBeforeOnset = 200              // versions of the object that are read to find when it was healthy
+)
+
+// The bounds of reading relations for one answer. The time bounds what the
+// effort cannot know: whether the states were read before.
+const (
+	whyEffort   = 20_000 // records, as in [Options]
+	whyTime     = 800 * time.Millisecond
+	presentTime = 500 * time.Millisecond // of that, for the present relations
+)
+
+// Unread is something that was not looked at for an answer to [Why], because a
+// bound was reached. The texts are part of the REST API.
+type Unread string
+
+// What may be unread.
+const (
+	// UnreadRelations are some of the object's relations.
+	UnreadRelations Unread = "relations"
+	// UnreadEarlierRelations are some of the relations before the onset.
+	UnreadEarlierRelations Unread = "earlierRelations"
+	// UnreadOnsets are the older problems of the object and of what it owns.
+	UnreadOnsets Unread = "onsets"
+	// UnreadDangling are earlier times at which a reference may have led
+	// nowhere. The onset may be earlier.
+	UnreadDangling Unread = "dangling"
+	// UnreadChanges are changes of distant relatives.
+	UnreadChanges Unread = "changes"
 )
 
 // WhyAnswer is the answer to [Why]: what is wrong, since when, and the changes
@@ -73,6 +101,8 @@ type WhyAnswer struct {
 	Searched time.Time
 	// Causes are the candidates, the likeliest first.
 	Causes []Cause
+	// Unread is what was not looked at, because a bound was reached.
+	Unread []Unread
 }
 
 // ObservedSymptom is a symptom of some objects.
@@ -118,8 +148,14 @@ type PathStep struct {
 // Why returns what is wrong with an object, and the ranked changes that may
 // have caused it. Errors are those of [Service.Relations].
 func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
+	// The present relations get a part of the work, so that the earlier ones
+	// are read, too.
+	begin := time.Now()
+	effort := min(whyEffort, s.options.Effort)
+	present := &relationBudget{effort / 2, begin.Add(presentTime)}
 	graph, err := s.Relations(ctx, Relations{
 		Namespace: q.Namespace, Type: q.Type, Name: q.Name, Group: q.Group, At: q.At, Depth: 2,
+		budget: present, narrow: true,
 	})
 	answer := WhyAnswer{Moments: graph.Moments}
 	if err != nil {
@@ -134,7 +170,9 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 		folding: newFolding(s, view, at),
 		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
+		budget:   &relationBudget{effort - effort/2 + max(present.effort, 0), begin.Add(whyTime)},
 	}
+	w.unread(UnreadRelations, !graph.Exact)
 	if answer.Of = graph.Objects[0].Version; answer.Of == nil {
 		return answer, nil
 	}
@@ -195,11 +233,19 @@ type investigation struct {
 	former   []RelationGraph
 	answer   *WhyAnswer
 	lookback time.Duration
+	budget   *relationBudget // of the relations at earlier times
 	// replaced are the times of deletions that are one change with a creation.
 	replaced map[time.Time]bool
 
 	summaries map[*history.Record]string
 	paths     map[string][]PathStep // to objects, by resource, namespace and name
+}
+
+// unread notes what was not looked at, unless it was noted before.
+func (w *investigation) unread(what Unread, limited bool) {
+	if limited && !slices.Contains(w.answer.Unread, what) {
+		w.answer.Unread = append(w.answer.Unread, what)
+	}
 }
 
 // diagnose finds the symptoms of the object and of what it owns, and when they
@@ -363,7 +409,8 @@ func (w *investigation) onsets(ctx context.Context) ([]*history.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		if read++; read > w.service.options.Effort || len(found) == onsetsOfOwned {
+		if read++; read > min(whyEffort, w.service.options.Effort) || len(found) == onsetsOfOwned {
+			w.unread(UnreadOnsets, true)
 			break
 		}
 		if r.Class == history.Root && (r.Summary == nil || r.Summary.Problem == "") {
@@ -546,7 +593,10 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		end = w.end
 	}
 	add := func(filter history.Filter, limit int, n *neighbour) error {
-		filter.Start, filter.End, filter.View = w.answer.Searched, end, w.view
+		filter.Start, filter.End = w.answer.Searched, end
+		if filter.View == nil {
+			filter.View = w.view
+		}
 		filter.Classes = []history.Class{history.Root}
 		found, err := w.roots(ctx, filter, limit)
 		if err != nil {
@@ -562,7 +612,7 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 				c.Rule = n.path[len(n.path)-1].Rule
 			}
 			c.Dangling = n.State == Missing
-			c.Named = w.names(c.Change.Ref.Name)
+			c.Named = n.named || w.names(c.Change.Ref.Name)
 			all = append(all, c)
 			ref := c.Change.Ref
 			w.paths[nameOf(ref)] = n.path
@@ -572,7 +622,13 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 	if err := w.readFormer(ctx); err != nil {
 		return nil, err
 	}
-	for _, n := range w.neighbours() {
+	neighbours := w.neighbours()
+	slices.SortStableFunc(neighbours, func(a, b neighbour) int { return cmp.Compare(a.distance, b.distance) })
+	for i, n := range neighbours {
+		if i == maxNeighbours || len(all) == maxCandidates {
+			w.unread(UnreadChanges, true)
+			break
+		}
 		if n.Ref.Name == "" || n.Ref.Resource == "" {
 			continue
 		}
@@ -580,6 +636,15 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		named.Resources = append(named.Resources, n.Ref.GroupResource())
 		named.Verbs = n.verbs
 		if err := add(named, perObject, &n); err != nil {
+			return nil, err
+		}
+	}
+	hosts, err := w.hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range hosts {
+		if err := add(hosts[i].filter, perObject, &hosts[i].neighbour); err != nil {
 			return nil, err
 		}
 	}

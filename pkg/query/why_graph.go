@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +56,7 @@ func (w *investigation) relationsAt(ctx context.Context, at time.Time, depth int
 	q := w.query
 	graph, err := w.service.Relations(ctx, Relations{
 		Namespace: q.Namespace, Type: q.Type, Name: q.Name, Group: q.Group, At: at, Depth: depth,
+		budget: w.budget, narrow: true,
 	})
 	var early *TimeError
 	if errors.As(err, &early) || history.CodeOf(err) == history.NotFound {
@@ -172,6 +172,7 @@ type neighbour struct {
 	distance why.Distance
 	path     []PathStep
 	verbs    []history.Verb // of its changes; empty: all
+	named    bool           // by a symptom
 }
 
 // neighbours returns the objects near the one with the problem, at the time and
@@ -244,20 +245,14 @@ func (w *investigation) others() []others {
 	return all
 }
 
-const (
-	// maxFormer bounds the deletions in a scope before which the relations are
-	// read.
-	maxFormer = 5
-	// formerTime bounds the time that this takes. Relations in a namespace with
-	// thousands of pods take seconds.
-	formerTime = 2 * time.Second
-)
+// maxFormer bounds the deletions in a scope before which the relations are
+// read.
+const maxFormer = 5
 
 // readFormer reads the relations right before the onset, and right before the
 // newest deletions. An object that was deleted before the onset may have no
 // relation later.
 func (w *investigation) readFormer(ctx context.Context) error {
-	start := time.Now()
 	times := []time.Time{w.answer.Onset.Add(-1)}
 	for _, o := range w.others() {
 		if len(o.Verbs) == 0 {
@@ -274,13 +269,15 @@ func (w *investigation) readFormer(ctx context.Context) error {
 		}
 	}
 	for _, at := range times {
-		if len(w.former) > 0 && time.Since(start) > formerTime {
+		if w.budget.isSpent() {
+			w.unread(UnreadEarlierRelations, true)
 			break
 		}
 		graph, err := w.graphAt(ctx, at)
 		if err != nil {
 			return err
 		}
+		w.unread(UnreadEarlierRelations, len(graph.Objects) > 0 && !graph.Exact)
 		w.former = append(w.former, graph)
 	}
 	return nil
@@ -456,29 +453,63 @@ func (w *investigation) danglingSince(
 	if of != 0 {
 		depth = 2 // over a backend
 	}
-	led := func(n int) bool {
-		graph, failed := w.relationsAt(ctx, moments[n].Add(-1), depth)
-		err = errors.Join(err, failed)
-		if len(graph.Objects) == 0 {
-			return false
+	// led reports whether the relation led somewhere right before a moment.
+	// known is false if that was not read.
+	led := func(n int) (led, known bool, err error) {
+		if w.budget.isSpent() {
+			return false, false, nil
+		}
+		graph, err := w.relationsAt(ctx, moments[n].Add(-1), depth)
+		if err != nil || len(graph.Objects) == 0 {
+			return false, err == nil, err
 		}
 		found, _, _ := graph.danglingOf()
-		return found.Code == ""
+		return found.Code == "", graph.Exact || found.Code != "", nil
 	}
-	// The relation led somewhere for a time, and nowhere before and after it.
-	// So a binary search needs a moment of that time.
-	n, last := 0, -1
-	for n < len(moments) && err == nil && !led(n) {
-		last, n = n, n+1+n/manyMoments*n
-	}
-	n = min(n, len(moments))
-	n = last + 1 + sort.Search(n-last-1, func(i int) bool { return led(last + 1 + i) })
+	n, known, err := newestLed(len(moments), led)
+	w.unread(UnreadDangling, !known)
 	switch {
 	case err != nil || len(moments) == 0:
 		return w.answer.Of.Time, healthy, err
 	case n == len(moments):
 		return moments[n-1], healthy, nil
+	case !known:
+		return moments[n], healthy, nil
 	default:
 		return moments[n], moments[n].Add(-1), nil
 	}
+}
+
+// newestLed returns the first of n moments, newest first, before which a
+// relation led somewhere, or n if there is none. If that is not known, it is
+// the moment since when the relation is known to lead nowhere.
+//
+// The relation led somewhere for a time, and nowhere before and after it. So a
+// binary search needs a moment of that time.
+func newestLed(n int, led func(int) (led, known bool, err error)) (moment int, known bool, err error) {
+	last, next := -1, 0
+	for next < n {
+		is, known, err := led(next)
+		if err != nil || !known {
+			return last + 1, false, err
+		}
+		if is {
+			break
+		}
+		last, next = next, next+1+next/manyMoments*next
+	}
+	next = min(next, n)
+	for next-last > 1 {
+		middle := (last + next) / 2
+		is, known, err := led(middle)
+		if err != nil || !known {
+			return last + 1, false, err
+		}
+		if is {
+			next = middle
+		} else {
+			last = middle
+		}
+	}
+	return next, true, nil
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,7 +63,22 @@ func (p *Printer) Why(w *v1.Why) error {
 	for i := range w.Causes {
 		p.cause(&b, &w.Causes[i], w.Causes[0].Score, *w.Onset)
 	}
+	for _, what := range w.Unread {
+		p.hang(&b, field{}, field{text: "Not looked at: " + unread(what) + ".", style: p.styles.faint})
+	}
 	return p.write(b.String())
+}
+
+// unread describes what was not looked at for an answer.
+func unread(what string) string {
+	known := map[string]string{
+		"relations":        "some relations of the object, because it has too many",
+		"earlierRelations": "some relations before the failure",
+		"onsets":           "older problems of the object and of what it owns",
+		"dangling":         "whether the reference led nowhere earlier",
+		"changes":          "some changes of distant relatives",
+	}
+	return cmp.Or(known[what], cell(what))
 }
 
 // maxHang is the indentation from which on texts continue at the beginning of

@@ -147,11 +147,10 @@ func (c *integrity) check(ranges ...keyrange.Range) error {
 // checkTable verifies the blocks of a table that may contain a key of a range.
 // A table whose file is gone was compacted, and is not damaged.
 func (c *integrity) checkTable(id uint64, r keyrange.Range) *badgerdir.DamageError {
-	path := badgerdir.TablePath(c.dir, id)
 	t, cached := c.checked.get(id)
 	var err error
 	if !cached {
-		if t, err = table.OpenChecked(path); err == nil {
+		if t, err = table.OpenChecked(badgerdir.TablePath(c.dir, id)); err == nil {
 			c.checked.put(id, t)
 		}
 	}
@@ -159,7 +158,7 @@ func (c *integrity) checkTable(id uint64, r keyrange.Range) *badgerdir.DamageErr
 		err = t.Check(r.From, r.To)
 	}
 	if err != nil && !table.Gone(err) {
-		return c.damage(path, err)
+		return c.damage(badgerdir.TablePath(c.dir, id), err)
 	}
 	return nil
 }

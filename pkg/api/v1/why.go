@@ -24,6 +24,11 @@ type Why struct {
 	// Causes are the changes that may have caused the symptoms, the likeliest
 	// first.
 	Causes []Cause `json:"causes"`
+	// Unread is what was not looked at, because a bound was reached: some
+	// "relations" of the object, "earlierRelations", older "onsets", whether a
+	// reference led nowhere earlier ("dangling"), or "changes" of distant
+	// relatives. Others may be added.
+	Unread []string `json:"unread,omitempty"`
 }
 
 // Symptom is something that is wrong with some objects.

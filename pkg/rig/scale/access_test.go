@@ -11,6 +11,7 @@ import (
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 var (
@@ -61,6 +62,11 @@ func questions(g *tenants) []question {
 			return v1.ComparePath + "?limit=100&from=" + earlier + "&to=" + at + rest
 		}
 	}
+	whyOf := func(of history.ObjectRef) func(at, _ string) string {
+		return func(at, _ string) string {
+			return v1.WhyRoot + "/" + of.Namespace + "/" + of.Resource + "/" + of.Name + "?at=" + at
+		}
+	}
 	object := func(kind, name string) string { return v1.EventsPath + "/" + g.namespace(0) + "/" + kind + "/" + name }
 	q := url.QueryEscape(`object.metadata.labels.tier == "t1" && verb != "create"`)
 	return []question{
@@ -88,6 +94,8 @@ func questions(g *tenants) []question {
 		{"state, object", state(ns + "&resourceType=pods&resourceName=" + pod.Name), 1, 1, true},
 		{"compare", compare(""), kinds, all, false},
 		{"compare, namespace", compare(ns), kinds, 1, false},
+		{"why", whyOf(deployment), kinds, 1, true},
+		{"why, pod", whyOf(pod), kinds, 1, true},
 	}
 }
 
