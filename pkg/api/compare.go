@@ -67,7 +67,20 @@ func encodeComparison(page *query.ComparePage, summary bool) ([]byte, error) {
 		b.Truncate(b.Len() - 1) // the line feed
 		d.Changes = nil         // the memory is needed only once
 	}
-	b.WriteString("]}\n")
+	b.WriteString("]")
+	if n := page.Existed; n != nil {
+		count := v1.ObjectCount{Objects: n.Objects}
+		if !n.Exact {
+			count.Relation = v1.AtLeast
+		}
+		text, err := json.Marshal(count)
+		if err != nil {
+			return nil, fmt.Errorf("encode count: %w", err)
+		}
+		b.WriteString(`,"existed":`)
+		b.Write(text)
+	}
+	b.WriteString("}\n")
 	return b.Bytes(), nil
 }
 
@@ -90,6 +103,8 @@ func difference(d *query.Difference, summary bool) (v1.Difference, error) {
 		Versions:     d.Versions,
 		Summary:      d.Summary,
 		Noise:        d.Noise,
+		Remainder:    d.Remainder,
+		Derived:      d.Derived,
 	}
 	if d.Before != nil {
 		one.FromRevision = d.Before.Revision
@@ -137,7 +152,9 @@ func parseCompare(r *http.Request, maxLimit int) (q query.Compare, summary bool,
 	if q.Limit, err = p.parseLimit(maxLimit); err != nil {
 		return q, false, asJSON(v1.ParamLimit, p.values.Get(v1.ParamLimit), "want a number", err)
 	}
-	for name, flag := range map[string]*bool{v1.ParamSummary: &summary, v1.ParamNoise: &q.Noise} {
+	for name, flag := range map[string]*bool{
+		v1.ParamSummary: &summary, v1.ParamNoise: &q.Noise, v1.ParamCount: &q.Count,
+	} {
 		if *flag, err = p.flag(name); err != nil {
 			return q, false, err
 		}

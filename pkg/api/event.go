@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"time"
 	"unicode/utf8"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -43,6 +44,10 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 	if !v.InferredSince.IsZero() {
 		e.Inferred = &v1.Interval{Start: v.InferredSince.UTC(), End: v.Time.UTC()}
 	}
+	if v.Ending != nil {
+		e.Outcome, e.Delivery = outcome(v.Ending.Outcome, v.Time), deliveryOf(v.Ending)
+		e.Consequences = v.Ending.Consequences
+	}
 	if summary {
 		return e
 	}
@@ -52,6 +57,31 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 			"name", v.Ref.Name, "uid", v.Ref.UID, "revision", v.Revision, "err", err)
 	}
 	return e
+}
+
+// outcome returns how a change at a time ended, or nil.
+func outcome(o *query.Outcome, changed time.Time) *v1.Outcome {
+	if o == nil {
+		return nil
+	}
+	outcome := &v1.Outcome{State: o.State.String(), Text: o.Text}
+	if o.Reached.After(changed) {
+		after := o.Reached.Sub(changed).Seconds()
+		outcome.AfterSeconds = &after
+	}
+	return outcome
+}
+
+// deliveryOf returns the release of a change in the form of the API, or nil.
+func deliveryOf(e *query.Ending) *v1.Delivery {
+	d := e.Delivery
+	if d == nil {
+		return nil
+	}
+	return &v1.Delivery{
+		Text: d.String(), Tool: d.Tool, Kind: d.Kind, Name: d.Name, Namespace: d.Namespace,
+		Chart: d.Chart, Revision: d.Revision, Commit: d.Commit, Cause: d.Cause,
+	}
 }
 
 // managers separates the managers that the API server recorded from the one

@@ -86,11 +86,11 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 		row.End = problem.Timestamp
 	}
 	if o := r.Outcome; o != nil {
-		row.Outcome = &v1.Outcome{State: o.State.String(), Text: o.Text}
-		if len(r.Changes) > 0 && o.Reached.After(r.Last().Time) {
-			after := o.Reached.Sub(r.Last().Time).Seconds()
-			row.Outcome.AfterSeconds = &after
+		changed := o.Reached
+		if len(r.Changes) > 0 {
+			changed = r.Last().Time
 		}
+		row.Outcome = outcome(o, changed)
 	}
 	if len(r.Changes) == 0 {
 		row.Kind, row.Summary = kindProblem, r.Onsets[len(r.Onsets)-1].Problem

@@ -266,6 +266,9 @@ func (p parameters) timeline() (query.Timeline, bool, error) {
 	if q.Selector, err = p.selector(); err != nil {
 		return q, false, err
 	}
+	if q.Endings, err = p.flag(v1.ParamOutcome); err != nil {
+		return q, false, err
+	}
 	q.After, err = cursor(p.values.Get(v1.ParamCursor))
 	return q, possible, err
 }

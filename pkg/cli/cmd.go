@@ -67,19 +67,17 @@ func (o *queryOptions) withSession(ctx context.Context, query func(*session) err
 	})
 }
 
-// resolveTimes resolves relative times again, now by the recorder's clock.
-//
-// Otherwise, with a local clock that is ten minutes ahead, --since 10m would
-// select a window in which nothing is recorded yet. If no response has a time,
-// the times stay relative to the local clock.
+// resolveTimes resolves the times of the window again: see
+// [connection.resolveMoments].
 func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if !o.isRelative() {
 		return nil
 	}
-	if err := o.readClock(ctx, s); err != nil {
+	since, until := o.moments()
+	if err := o.resolveMoments(ctx, s, o.location, &since, &until); err != nil {
 		return err
 	}
-	if err := o.window.complete(o.env.recorderNow().In(o.location)); err != nil {
+	if err := o.set(&since, &until, o.env.recorderNow()); err != nil {
 		return err
 	}
 	return o.window.validate()

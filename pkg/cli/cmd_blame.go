@@ -46,6 +46,10 @@ func newBlame(conn *connection) *cobra.Command {
 			^ before a revision means that the field already had its value in the oldest version that is
 			recorded: it was set before recording began, or in a version that is not kept.
 
+			A field that other managers wrote, too, in earlier versions or at the same time, has their
+			names after it. The recorder stores a few changed fields of each write, so some may be
+			missing. -o wide adds when they last did.
+
 			The status is left out, and so is what identifies the object or repeats other fields. --all
 			shows everything.`),
 		Example: examples(conn.env, `
@@ -116,6 +120,9 @@ func (o *blameOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
+		if err := o.addOtherWriters(ctx, v, b, e); err != nil {
+			return err
+		}
 		return o.show(ctx, v, b, oldest, e)
 	})
 }
@@ -138,7 +145,8 @@ func (o *blameOptions) blame(ctx context.Context, v *versions, e *v1.Event) (*re
 		return nil, nil, err
 	}
 	origins := diff.NewOrigins(object, o.skips)
-	versions, before := []*v1.Event{e}, ""
+	versions, before, newer := []*v1.Event{e}, "", object
+	writers := map[*v1.Event][]diff.Path{} // the fields that root changes wrote
 	q := v.queries(false)[0]
 	q.Limit, q.End = blamePage, e.Timestamp
 	for previous, err := range v.All(ctx, q) {
@@ -155,6 +163,12 @@ func (o *blameOptions) blame(ctx context.Context, v *versions, e *v1.Event) (*re
 				return nil, nil, err
 			}
 			origins.Back(len(versions)-1, decoded)
+			if last.Class == v1.ClassRoot {
+				for _, c := range diff.Objects(decoded, newer) {
+					writers[last] = append(writers[last], c.Path)
+				}
+			}
+			newer = decoded
 		}
 		last.ObjectChanges = nil // the comparison has what it needs of it
 		versions = append(versions, &previous)
@@ -182,6 +196,16 @@ func (o *blameOptions) blame(ctx context.Context, v *versions, e *v1.Event) (*re
 		}
 		b.Fields = append(b.Fields, f)
 	}
+	if oldest.Verb == history.Create.String() && !oldest.Initial && len(oldest.Managers) == 1 {
+		for _, leaf := range diff.NewOrigins(newer, o.skips).Leaves() {
+			writers[oldest] = append(writers[oldest], leaf.Path)
+		}
+	}
+	for _, version := range versions {
+		for _, path := range writers[version] {
+			addWriterOf(b, version, path.String())
+		}
+	}
 	return b, oldest, nil
 }
 
@@ -196,6 +220,74 @@ func beforeOf(oldest *v1.Event) string {
 	default:
 		return ""
 	}
+}
+
+// maxOtherVersions is the number of versions in which other writers of fields
+// are searched.
+const maxOtherVersions = 1000
+
+// addOtherWriters adds to each field the managers that wrote it in earlier
+// versions, or together with the one that is shown.
+func (o *blameOptions) addOtherWriters(ctx context.Context, v *versions, b *render.Blame, e *v1.Event) error {
+	q := v.queries(true)[0]
+	q.UID, q.Limit, q.End = e.UID, defaultChunkSize, e.Timestamp.Add(1)
+	read := 0
+	for version, err := range v.All(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if read++; read > maxOtherVersions {
+			break
+		}
+		for i := range version.Managers {
+			addWriter(b, &version, &version.Managers[i])
+		}
+	}
+	return nil
+}
+
+// addWriter adds a manager of a version to the fields that it wrote.
+func addWriter(b *render.Blame, e *v1.Event, m *v1.Manager) {
+	for i := range b.Fields {
+		if f := &b.Fields[i]; wrote(m, f.Path) {
+			addTo(f, e, m.Manager, render.Writer(m.Manager))
+		}
+	}
+}
+
+// addWriterOf adds the writer of a version to the fields at a path that it
+// changed.
+func addWriterOf(b *render.Blame, e *v1.Event, path string) {
+	for i := range b.Fields {
+		f := &b.Fields[i]
+		if !wrote(&v1.Manager{Fields: []string{path}}, f.Path) {
+			continue
+		}
+		if m := managerOf(e, f.Path); m != nil {
+			addTo(f, e, m.Manager, render.Writer(m.Manager))
+		} else if u := e.Unmanaged; u != nil {
+			addTo(f, e, u.Writer, "? ("+u.Subresource+")")
+		}
+	}
+}
+
+// addTo adds another writer to a field, unless the field has it.
+func addTo(f *render.BlameField, e *v1.Event, manager, short string) {
+	isKnown := func(w render.BlameWriter) bool { return w.Short == short }
+	if short == f.Short || f.Revision == e.Revision && f.Short == "" || slices.ContainsFunc(f.Also, isKnown) {
+		return
+	}
+	f.Also = append(f.Also, render.BlameWriter{
+		Manager: manager, Short: short, Revision: e.Revision, Timestamp: e.Timestamp,
+	})
+}
+
+// wrote reports whether a manager lists a field, or one that contains it.
+func wrote(m *v1.Manager, path string) bool {
+	return slices.ContainsFunc(m.Fields, func(field string) bool {
+		rest, ok := strings.CutPrefix(path, field)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 // blameField returns a field that a version changed.
@@ -218,11 +310,7 @@ func managerOf(e *v1.Event, path string) *v1.Manager {
 		return nil
 	}
 	for i := range e.Managers {
-		contains := func(field string) bool {
-			rest, ok := strings.CutPrefix(path, field)
-			return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
-		}
-		if slices.ContainsFunc(e.Managers[i].Fields, contains) {
+		if wrote(&e.Managers[i], path) {
 			return &e.Managers[i]
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
@@ -28,6 +27,7 @@ type diffOptions struct {
 	uid           string
 	allNamespaces bool
 	stat, patch   bool
+	reverse       bool // manifests that bring the earlier state back
 	all           bool // also what follows from other changes
 	showNoise     bool
 	exitCode      bool
@@ -43,7 +43,7 @@ type endpoint struct {
 // addFlag adds the flag.
 func (e *endpoint) addFlag(fs *pflag.FlagSet, name, usage string) {
 	e.flag = "--" + name
-	fs.StringVar(&e.text, name, "", usage+": "+timeflag.Forms+"; for one object, a revision like '#14' or '#-2'.")
+	fs.StringVar(&e.text, name, "", usage+": "+timeForms+"; for one object, a revision like '#14' or '#-2'.")
 }
 
 // complete parses the value, relative to now and in its location.
@@ -73,7 +73,14 @@ func newDiff(conn *connection) *cobra.Command {
 
 			For one object, it is a diff. For a namespace or some types, it is a line for each object:
 			M if it was changed, D if it was deleted, A if it was created, and = if it changed in between
-			and is as it was. Who made the changes follows in parentheses. -p shows the diffs.
+			and is as it was, except for its status or a restart. Who made the changes follows in
+			parentheses. The last line counts them, and the objects that are as they were at the earlier
+			time. Objects with an owner, such as pods, are not counted. -p shows the diffs.
+
+			-R prints manifests that bring the earlier state back, for kubectl apply. What was deleted is
+			included. What was created since is not deleted: a comment has the command. An object of
+			which only hashes of values are recorded, such as most Secrets, is not printed: its keys are
+			named on stderr, and the command fails.
 
 			Differences that only follow from other changes, such as those of pods and of statuses, are
 			counted and not shown. --all shows them. The formats json, yaml and templates print all
@@ -89,6 +96,12 @@ func newDiff(conn *connection) *cobra.Command {
 			watchhistory diff deploy/web -n shop --from 12:30 --to 13:00
 			watchhistory diff deploy/web -n shop --from '#4' --to '#8'
 
+			# Bring back how everything in the namespace was at 12:30
+			watchhistory diff -n shop --from 12:30 -R | kubectl apply -f -
+
+			# What is different from before a change
+			watchhistory diff -n shop --from deploy/web#11
+
 			# Is the Deployment as it was in revision 4?
 			watchhistory diff deploy/web#4 -n shop --exit-code`),
 		ValidArgsFunction: conn.completeMany,
@@ -101,6 +114,8 @@ func newDiff(conn *connection) *cobra.Command {
 		"Compare all namespaces, including cluster-scoped objects.")
 	fs.BoolVar(&o.stat, "stat", false, "Show a line for each object. This is the default unless there is only one.")
 	fs.BoolVarP(&o.patch, "patch", "p", false, "Show the diff of each object. This is the default for one object.")
+	fs.BoolVarP(&o.reverse, "reverse", "R", false,
+		"Print manifests that bring the earlier state back, for kubectl apply -f -.")
 	fs.BoolVar(&o.all, "all", false, "Also show differences that only follow from other changes.")
 	fs.StringVar(&o.uid, "uid", "", "Only compare the object with this UID.")
 	addDiffFlag(cmd, &o.diff, "", diffStructural)
@@ -127,6 +142,9 @@ func (o *diffOptions) complete() error {
 func (o *diffOptions) validate() error {
 	if err := validateDiff(o.diff); err != nil {
 		return err
+	}
+	if o.reverse && (o.format != "" || o.stat || o.patch || o.all) {
+		return invalidf("--reverse can't be combined with --output, --stat, --patch or --all")
 	}
 	return o.output.validate()
 }
@@ -213,7 +231,7 @@ func (o *diffOptions) runMany(ctx context.Context, s *session, args []string) (s
 	for _, q := range get.queries(s, subjects) {
 		queries = append(queries, client.CompareQuery{
 			From: o.from.time, To: o.to.time, Namespace: q.Namespace, Resources: q.Resources, Name: q.Name, UID: o.uid,
-			Summary: lean,
+			Summary: lean, Count: true,
 		})
 	}
 	found, err := s.compare(ctx, queries)
@@ -253,12 +271,15 @@ func (o *diffOptions) writeMany(
 			})
 		}
 	}
+	if o.reverse {
+		return o.writeReverse(ctx, s, p, found, stats)
+	}
 	switch o.format {
 	case "name":
 		return shown, p.Names(names)
 	case "", "wide":
 		if o.stat || !o.patch {
-			if err := p.Stats(stats); err != nil {
+			if err := p.Stats(stats, found.From, found.Existed); err != nil {
 				return 0, err
 			}
 		}
@@ -359,7 +380,7 @@ func (o *diffOptions) runOne(ctx context.Context, s *session, sub subject) (show
 		err = o.writeComparison(p, &v1.Comparison{
 			From: before.Timestamp, To: after.Timestamp, Differences: []v1.Difference{},
 		})
-	case o.isTable() && !o.stat:
+	case o.isTable() && !o.stat && !o.reverse:
 		shown, err = o.writeOne(p, before, after)
 	default:
 		shown, err = o.compareOne(ctx, s, p, sub, before, after)

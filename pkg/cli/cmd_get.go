@@ -135,6 +135,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		for i := range queries {
 			queries[i].LabelSelector, queries[i].FieldSelector = o.selector, o.fieldSelector
 			queries[i].Expression = o.query
+			queries[i].Outcome = !o.isLean()
 		}
 		if o.watches() {
 			return o.follow(ctx, s, subjects, queries)

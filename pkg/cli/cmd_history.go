@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
@@ -41,6 +40,9 @@ func newHistory(conn *connection) *cobra.Command {
 		Long: paragraphs(`
 			Show the versions of one object as git log shows commits, newest first: when, who changed it,
 			and what. Deleted objects, and earlier objects with the same name, keep their history.
+
+			Below each change is how it ended, and how many versions followed from it. After it is the
+			release that made it.
 
 			Versions that only follow from other changes are left out: those of the status, and of
 			bookkeeping. --all shows them. If there are no others, as for most pods, all are shown, and
@@ -187,10 +189,6 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	if err != nil {
 		return 0, err
 	}
-	table, err := o.table(ctx, v, found.events)
-	if err != nil {
-		return 0, err
-	}
 	p := o.printer(&o.env, false, o.showNoise)
 	if len(found.events) == 0 {
 		return 0, o.showNothing(ctx, v, p, found)
@@ -199,7 +197,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	if o.diff != "" {
 		err = o.showDiffs(ctx, v, visible, found.events)
 	} else {
-		err = o.write(&o.env, p, visible, found.gaps, table(p))
+		err = o.write(&o.env, p, visible, found.gaps, o.table(p))
 	}
 	if err != nil {
 		return 0, err
@@ -225,6 +223,9 @@ func (o *historyOptions) selectsRoots() bool { return o.format == "" && !o.all &
 // leaves out. If all of them follow from other changes, it reads all.
 func (o *historyOptions) read(ctx context.Context, v *versions) (found *result, hidden string, err error) {
 	queries := v.queries(o.isLean() && o.diff == "")
+	for i := range queries {
+		queries[i].Outcome = o.readsEndings()
+	}
 	if !o.selectsRoots() {
 		found, err = v.newest(ctx, queries, &o.window)
 		return found, "", err
@@ -234,7 +235,7 @@ func (o *historyOptions) read(ctx context.Context, v *versions) (found *result, 
 	for i := range roots {
 		roots[i].Classes = []history.Class{history.Root}
 		q := queries[i]
-		q.Start, q.End, q.Limit, q.Summary = o.start, o.end, 1, true
+		q.Start, q.End, q.Limit, q.Summary, q.Outcome = o.start, o.end, 1, true, false
 		page, err := v.Events(ctx, q)
 		if err != nil {
 			return nil, "", err
@@ -259,34 +260,19 @@ func (o *historyOptions) read(ctx context.Context, v *versions) (found *result, 
 	}
 }
 
-// table returns the table of the output. For a log, it reads how the changes
-// ended.
-func (o *historyOptions) table(
-	ctx context.Context, v *versions, events []v1.Event,
-) (func(*render.Printer) table, error) {
-	if o.format != "" || o.diff != "" {
-		return func(p *render.Printer) table { return p.History }, nil
+// table returns the table of the output.
+func (o *historyOptions) table(p *render.Printer) table {
+	if o.isLog() {
+		return p.Log
 	}
-	outcomes := render.Outcomes{}
-	if len(events) > 0 {
-		for _, q := range v.queries(false) {
-			q.Start, q.End, q.Limit = events[len(events)-1].Timestamp, events[0].Timestamp.Add(1), len(events)
-			page, err := v.Folded(ctx, q)
-			if err != nil {
-				return nil, err
-			}
-			for i := range page.Rows {
-				r := &page.Rows[i]
-				if n := len(r.Changes); n > 0 && !r.Changes[n-1].Initial {
-					outcomes[render.KeyOf(&r.Changes[n-1])] = r.Outcome
-				}
-			}
-		}
-	}
-	return func(p *render.Printer) table {
-		return func(events []v1.Event, gaps []v1.Gap) error { return p.Log(events, gaps, outcomes) }
-	}, nil
+	return p.History
 }
+
+// isLog reports whether the output is a log.
+func (o *historyOptions) isLog() bool { return o.format == "" && o.diff == "" }
+
+// readsEndings reports whether the output has how root changes ended.
+func (o *historyOptions) readsEndings() bool { return o.isLog() || !o.isLean() }
 
 // showNothing writes the notes and, for programs, the empty document of an
 // object without versions in the window. It fails if the object has no history

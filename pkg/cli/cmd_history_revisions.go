@@ -100,13 +100,16 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	if err != nil {
 		return 0, err
 	}
-	table, err := o.table(ctx, v, found)
-	if err != nil {
-		return 0, err
+	if o.isLog() {
+		for i := range found {
+			if err := v.readEnding(ctx, &found[i]); err != nil {
+				return 0, err
+			}
+		}
 	}
 	p := o.printer(&o.env, false, o.showNoise)
 	o.objects = true
-	if err := o.write(&o.env, p, found, gaps, table(p)); err != nil {
+	if err := o.write(&o.env, p, found, gaps, o.table(p)); err != nil {
 		return 0, err
 	}
 	if !o.isLean() {

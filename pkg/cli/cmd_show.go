@@ -37,8 +37,9 @@ func newShow(conn *connection) *cobra.Command {
 		Short: "Show one version of an object, and what else changed around it",
 		Long: paragraphs(`
 			Show one version of an object as git show shows a commit: who changed the object, when, what
-			changed since the previous version, how it ended, and what else changed in its namespace
-			within a minute.
+			changed since the previous version, the release that made the change, how it ended, and what
+			else changed in its namespace within a minute. The release is that of Helm, Argo CD or Flux,
+			or the change-cause.
 
 			#14 is a revision, #-1 the newest one and #-2 the one before. @12:30 is the version that the
 			object had at a time. Without either, the newest version is shown.
@@ -141,13 +142,15 @@ func (o *showOptions) show(ctx context.Context, v *versions, e *v1.Event) error 
 		}
 		rows, more = page.Rows, page.HasMore
 	}
-	outcome, others := ownRow(rows, e)
+	if err := v.readEnding(ctx, e); err != nil {
+		return err
+	}
 	gaps, err := v.gapsBetween(ctx, previous, e)
 	if err != nil {
 		return err
 	}
 	p := o.printer(&o.env, false, o.showNoise)
-	if err := p.Version(e, outcome); err != nil {
+	if err := p.Version(e); err != nil {
 		return err
 	}
 	if err := o.writeDiff(p, previous, e); err != nil {
@@ -157,7 +160,7 @@ func (o *showOptions) show(ctx context.Context, v *versions, e *v1.Event) error 
 	if place == "" {
 		place = "the cluster scope"
 	}
-	if err := p.Around(place, start, end, others); err != nil {
+	if err := p.Around(place, start, end, others(rows, e)); err != nil {
 		return err
 	}
 	if more {
@@ -187,24 +190,28 @@ func (o *showOptions) writeDiff(p *render.Printer, previous, e *v1.Event) error 
 	return nil
 }
 
-// ownRow separates the row of a version from those of other changes. It
-// returns how the version ended, or nil if that is not known.
-func ownRow(rows []v1.Row, e *v1.Event) (outcome *v1.Outcome, others []v1.Row) {
+// others returns the rows without a version, and the other changes of its row.
+func others(rows []v1.Row, e *v1.Event) []v1.Row {
 	is := func(c v1.Event) bool { return c.UID == e.UID && c.Revision == e.Revision }
-	for i := range rows {
-		r := &rows[i]
-		if !slices.ContainsFunc(r.Changes, is) {
-			others = append(others, *r)
-			continue
-		}
-		if is(r.Changes[len(r.Changes)-1]) {
-			outcome = r.Outcome
-		}
-		if len(r.Changes) > 1 {
-			others = append(others, *r)
-		}
+	return slices.DeleteFunc(slices.Clone(rows), func(r v1.Row) bool {
+		return len(r.Changes) == 1 && is(r.Changes[0])
+	})
+}
+
+// readEnding reads how a root change ended, and the release that made it.
+func (v *versions) readEnding(ctx context.Context, e *v1.Event) error {
+	if e.Class != v1.ClassRoot {
+		return nil
 	}
-	return outcome, others
+	page, err := v.Events(ctx, client.EventsQuery{
+		Start: e.Timestamp, Namespace: history.ScopeOf(e.Namespace), Resources: []string{v.subject.resourceArg()},
+		Name: e.ResourceName, UID: e.UID, Limit: 1, Summary: true, Outcome: true,
+	})
+	if err == nil && len(page.Events) > 0 && page.Events[0].Revision == e.Revision {
+		same := &page.Events[0]
+		e.Outcome, e.Delivery, e.Consequences = same.Outcome, same.Delivery, same.Consequences
+	}
+	return err
 }
 
 // previous returns the version before another one of the same incarnation, or

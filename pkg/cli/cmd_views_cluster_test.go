@@ -81,6 +81,13 @@ resources:
 	change("delete", "configmap", "flags")
 	newest(2, flags)
 	from := before.Format(time.RFC3339Nano)
+	view := func(args string) (code int, stdout, stderr string) {
+		var out bytes.Buffer
+		r := &recording{now: time.Now()}
+		code, stderr = run(t.Context(), r, &out, append(strings.Fields(args), "-n", viewedNamespace,
+			"--recorder-url", url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())...)
+		return code, out.String(), stderr
+	}
 	for _, tt := range []struct {
 		args string
 		code int
@@ -92,7 +99,10 @@ resources:
 			`(?m)^Who: +kubectl set\n(.*\n)+Change: +updated, a root change\n(.*\n)+-   image: shop/log:1\n`,
 		},
 		{"show deploy/front#1 -o yaml", 0, `(?m)^kind: Deployment\n`},
-		{"blame deploy/front", 0, `(?m)^#2 +kubectl set +\S+ .*\[log\]\.image: +shop/log:2\n`},
+		{
+			"blame deploy/front", 0,
+			`(?m)^#2 +kubectl set +\S+ .*\[log\]\.image: +shop/log:2 +\(also written by kubectl apply\)\n`,
+		},
 		{"blame deploy/front", 0, `(?m)^#1 +kubectl apply +\S+ .*\[web\]\.image: +shop/front:1\n`},
 		{"blame deploy/front@" + from + " -o json", 0, `"value": "shop/log:1",\n +"revision": 1,`},
 		{"diff --from " + from + " --exit-code", 1, `(?m)^D +configmap/flags .*\n`},
@@ -101,13 +111,22 @@ resources:
 		{"diff deploy/front --from #1 --to #2", 0, `(?m)^-   image: shop/log:1\n\+   image: shop/log:2\n`},
 		{"diff deploy/front --from #-1 --exit-code", 0, `^$`},
 	} {
-		var out bytes.Buffer
-		r := &recording{now: time.Now()}
-		code, stderr := run(t.Context(), r, &out, append(strings.Fields(tt.args), "-n", viewedNamespace,
-			"--recorder-url", url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())...)
-		if code != tt.code || !regexp.MustCompile(tt.want).MatchString(out.String()) {
-			t.Errorf("%s: got exit code %d, want %d and %s in\n%s%s",
-				tt.args, code, tt.code, tt.want, out.String(), stderr)
+		code, stdout, stderr := view(tt.args)
+		if code != tt.code || !regexp.MustCompile(tt.want).MatchString(stdout) {
+			t.Errorf("%s: got exit code %d, want %d and %s in\n%s%s", tt.args, code, tt.code, tt.want, stdout, stderr)
 		}
+	}
+
+	// kubectl applies the manifests, and everything is as it was.
+	code, manifests, stderr := view("diff --from " + from + " -R")
+	if code != 0 || !strings.Contains(manifests, "tier: null") {
+		t.Errorf("got exit code %d, %s and the manifests\n%s\nwant a label that is removed", code, stderr, manifests)
+	}
+	kubectl(t, cluster, manifests, "apply", "-f", "-")
+	newest(4, deployments)
+	newest(3, flags)
+	if code, stdout, stderr := view("diff deploy --from " + from + " --exit-code"); code != 0 ||
+		!strings.HasPrefix(stdout, "=   deployment/front   changed 3 times, as it was ") {
+		t.Errorf("got exit code %d and\n%s%s, want 0 and a Deployment that is as it was", code, stdout, stderr)
 	}
 }

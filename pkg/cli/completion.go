@@ -199,6 +199,24 @@ func (c *connection) completeVersions(
 	})
 }
 
+// completeTimes completes the flags of times of all commands. A version like
+// deploy/web#11 is completed as the argument of history is.
+func (c *connection) completeTimes(root *cobra.Command) {
+	complete := func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if !strings.Contains(toComplete, "/") {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return c.completeOne(cmd, nil, toComplete)
+	}
+	for _, cmd := range append(root.Commands(), root) {
+		for _, flag := range []string{"since", "until", "from", "to", "at"} {
+			if cmd.Flags().Lookup(flag) != nil {
+				_ = cmd.RegisterFlagCompletionFunc(flag, complete)
+			}
+		}
+	}
+}
+
 // completeFlags completes the flags that all commands share. Namespaces are the
 // recorded ones, including deleted ones. Contexts, clusters and users are those
 // of the kubeconfig, so they need no connection.

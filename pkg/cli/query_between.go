@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type comparison struct {
 
 	roots map[differing]*rootChanges
 	pages []client.Page // the last one of each query
+
+	uncounted bool // the objects of some query were not counted
 }
 
 // differing identifies what differs: the objects with one name.
@@ -52,6 +55,7 @@ func (s *session) compare(ctx context.Context, queries []client.CompareQuery) (*
 			s.restricted = s.restricted || page.Restricted
 			c.From, c.To = page.From, page.To
 			c.Differences = append(c.Differences, page.Differences...)
+			c.count(page.Existed, q.Cursor == "")
 			if !page.HasMore {
 				c.pages = append(c.pages, page.Page)
 				break
@@ -68,6 +72,24 @@ func (s *session) compare(ctx context.Context, queries []client.CompareQuery) (*
 		}
 	}
 	return c, nil
+}
+
+// count adds the number of objects that a page has. If the first page of a
+// query has none, because the recorder is older, there is no sum.
+func (c *comparison) count(n *v1.ObjectCount, first bool) {
+	switch {
+	case !first:
+	case n == nil:
+		c.uncounted = true
+	case c.Existed == nil:
+		c.Existed = n
+	default:
+		c.Existed.Objects += n.Objects
+		c.Existed.Relation = cmp.Or(c.Existed.Relation, n.Relation)
+	}
+	if c.uncounted {
+		c.Existed = nil
+	}
 }
 
 // isUnknownType reports whether the recorder never recorded the types of a
@@ -116,9 +138,9 @@ func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int
 		switch {
 		case d.Noise && s.Changes == 0:
 			continue
-		case d.Noise:
+		case d.Noise, s.Changes > 0 && d.Change == "changed" && d.Remainder != "":
 			s.Mark = render.StatSame
-		case s.Changes == 0 && !all:
+		case !all && (s.Changes == 0 || d.Derived && d.Change != "changed"):
 			hidden[d.ResourceType]++
 			continue
 		case d.Change == "created":
@@ -130,6 +152,10 @@ func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int
 		}
 		stats = append(stats, s)
 	}
+	order := []string{render.StatModified, render.StatDeleted, render.StatAdded, render.StatSame}
+	slices.SortStableFunc(stats, func(a, b render.Stat) int {
+		return cmp.Compare(slices.Index(order, a.Mark), slices.Index(order, b.Mark))
+	})
 	return stats, hidden
 }
 

@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-
-	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
 // window selects records by time and number. The start is inclusive, and the
@@ -17,6 +15,11 @@ type window struct {
 	start, end time.Time // parsed; zero means unlimited
 }
 
+// moments returns the flags that accept all forms of times.
+func (w *window) moments() (since, until moment) {
+	return moment{flag: "--since", text: w.since}, moment{flag: "--until", text: w.until}
+}
+
 // The default limit, and the default number of records in a page.
 const (
 	defaultLimit     = 500
@@ -26,7 +29,7 @@ const (
 // addFlags adds the flags of the window. noun names the records that they
 // select, such as "changes".
 func (w *window) addFlags(fs *pflag.FlagSet, noun string) {
-	fs.StringVar(&w.since, "since", "", "Only show "+noun+" after a time: "+timeflag.Forms+".")
+	fs.StringVar(&w.since, "since", "", "Only show "+noun+" after a time: "+timeForms+".")
 	fs.StringVar(&w.sinceTime, "since-time", "", "Only show "+noun+" after a time (RFC 3339).")
 	fs.StringVar(&w.until, "until", "", "Only show "+noun+" before a time, as in --since.")
 	fs.IntVar(&w.limit, "limit", defaultLimit, "Show at most this many "+noun+", the newest. 0 shows all.")
@@ -34,18 +37,28 @@ func (w *window) addFlags(fs *pflag.FlagSet, noun string) {
 }
 
 // complete parses the flags. Times are relative to now, and in its location.
-func (w *window) complete(now time.Time) (err error) {
-	if w.start, err = timeflag.ParseTime("--since", w.since, now); err != nil {
+// The times of versions are not known yet.
+func (w *window) complete(now time.Time) error {
+	since, until := w.moments()
+	if err := since.complete(now); err != nil {
 		return err
 	}
+	if err := until.complete(now); err != nil {
+		return err
+	}
+	return w.set(&since, &until, now)
+}
+
+// set sets the window to the times of its flags.
+func (w *window) set(since, until *moment, now time.Time) (err error) {
+	w.start, w.end = since.time, until.time
 	if w.sinceTime != "" {
 		if w.start, err = time.Parse(time.RFC3339, w.sinceTime); err != nil {
 			return invalidf("--since-time %q is not a time: want RFC 3339, as in %s",
 				w.sinceTime, now.UTC().Format(time.RFC3339))
 		}
 	}
-	w.end, err = timeflag.ParseTime("--until", w.until, now)
-	return err
+	return nil
 }
 
 // validate rejects an empty window and invalid numbers. Call it after complete.
@@ -75,9 +88,11 @@ func (w *window) pageSize(n int) int {
 }
 
 // isSet reports whether the window has a start or an end.
-func (w *window) isSet() bool { return !w.start.IsZero() || !w.end.IsZero() }
+func (w *window) isSet() bool { return w.since+w.sinceTime+w.until != "" }
 
-// isRelative reports whether the window depends on the current time.
+// isRelative reports whether the window depends on the current time, or on a
+// version.
 func (w *window) isRelative() bool {
-	return timeflag.IsRelative(w.since) || timeflag.IsRelative(w.until)
+	since, until := w.moments()
+	return since.isRelative() || until.isRelative()
 }

@@ -52,6 +52,7 @@ func New(env Environment) *cobra.Command {
 	o.addFlags(root)
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
 		newTree(conn), newWhy(conn), newVersion(env))
+	conn.completeTimes(root)
 	return root
 }
 

@@ -44,6 +44,9 @@ type EventsQuery struct {
 	Limit   int           // records per page; 0, or more than the recorder's maximum: its maximum
 	Cursor  string        // [Page.Next] of the previous page
 	Summary bool          // without bodies: the events have no ObjectChanges
+	// Outcome adds to each root change how it ended, and the release that made
+	// it.
+	Outcome bool
 }
 
 // values returns the query as parameters of the API.
@@ -69,6 +72,7 @@ func (q *EventsQuery) values() url.Values {
 	addTexts(v, v1.ParamReason, q.Reasons)
 	addTexts(v, v1.ParamType, q.EventTypes)
 	setText(v, v1.ParamQuery, q.Expression)
+	setFlag(v, v1.ParamOutcome, q.Outcome)
 	return v
 }
 
@@ -184,6 +188,7 @@ type CompareQuery struct {
 
 	Noise   bool   // include objects of which only noise differs
 	Summary bool   // without Changes
+	Count   bool   // count the objects that existed at From, on the first page
 	Limit   int    // differences per page; 0, or more than the recorder's maximum: its maximum
 	Cursor  string // [Page.Next] of the previous page; it contains the times
 }
@@ -194,6 +199,7 @@ func (q *CompareQuery) values() url.Values {
 	setTime(v, v1.ParamFrom, q.From)
 	setTime(v, v1.ParamTo, q.To)
 	setFlag(v, v1.ParamNoise, q.Noise)
+	setFlag(v, v1.ParamCount, q.Count)
 	setFlag(v, v1.ParamSummary, q.Summary)
 	return v
 }

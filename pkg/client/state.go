@@ -89,6 +89,7 @@ func (c *Client) Compare(ctx context.Context, q CompareQuery) (*ComparePage, err
 		"from":        value(&page.From),
 		"to":          value(&page.To),
 		"differences": list(&page.Differences),
+		"existed":     value(&page.Existed),
 	}))
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -83,6 +84,89 @@ func changesIntent(resource schema.GroupResource, c *summary.Comparison) bool {
 	})
 }
 
+// IsDerived reports whether an object follows from another one, as far as its
+// record shows without the object: Kubernetes derives it or makes it for each
+// namespace, or it has an owner.
+func IsDerived(r *history.Record) bool {
+	resource := r.Ref.GroupResource()
+	return len(r.Owners) > 0 || slices.Contains(derived, resource) || history.IsEventResource(resource) ||
+		isMadeForNamespace(r.Ref)
+}
+
+// isMadeForNamespace reports whether the controllers of Kubernetes make the
+// object for each namespace.
+func isMadeForNamespace(o history.ObjectRef) bool {
+	return o.GroupResource() == configMaps && o.Name == "kube-root-ca.crt" ||
+		o.GroupResource() == serviceAccounts && o.Name == "default"
+}
+
+// The remainders of [Remainder]. The texts are part of the REST API.
+const (
+	StatusRemains  = "status"
+	RestartRemains = "restart"
+)
+
+// Remainder returns what differs between two versions of an object that are the
+// same in everything else that people and programs set: [StatusRemains] for the
+// status and the bookkeeping of Kubernetes, or [RestartRemains] if the time of
+// a restart differs, too. It returns "" if more differs, or only noise.
+func Remainder(resource schema.GroupResource, c *summary.Comparison) string {
+	remainder := ""
+	for _, change := range c.Changes() {
+		switch {
+		case change.Noise():
+		case isRestart(change):
+			remainder = RestartRemains
+		case change.Path.Below("status"):
+			if resource == nodes && isTransition(change) {
+				return ""
+			}
+			remainder = cmp.Or(remainder, StatusRemains)
+		case isBookkeeping(resource, change):
+			remainder = cmp.Or(remainder, StatusRemains)
+		default:
+			return ""
+		}
+	}
+	return remainder
+}
+
+// Intent returns the changes of what people and programs set: all but noise,
+// the status and the bookkeeping of Kubernetes.
+func Intent(resource schema.GroupResource, c *summary.Comparison) (changes []diff.Change) {
+	for _, change := range c.Changes() {
+		if !change.Noise() && !change.Path.Below("status") && !isBookkeeping(resource, change) {
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
+// restartedAt is the annotation with which kubectl restarts pods.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// isRestart reports whether a change is one of the time of a restart.
+func isRestart(c diff.Change) bool {
+	switch {
+	case c.Path.Below("spec", "template", "metadata", "annotations", restartedAt):
+		return true
+	case !c.Path.Below("spec", "template", "metadata", "annotations") || len(c.Path) > 4:
+		return false
+	}
+	for _, side := range []any{c.Old, c.New} { // all annotations were added or removed
+		annotations, ok := side.(map[string]any)
+		if !ok && side != nil {
+			return false
+		}
+		for name := range annotations {
+			if name != restartedAt {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // isTransition reports whether the change is one of a condition's status.
 func isTransition(c diff.Change) bool {
 	return c.Kind == diff.Changed && len(c.Path) == 4 && c.Path.Below("status", "conditions") &&
@@ -107,6 +191,8 @@ var bookkeeping = []struct { //nolint:gochecknoglobals // a constant table
 	resource schema.GroupResource
 	path     []string
 }{
+	{schema.GroupResource{}, []string{"metadata", "uid"}},
+	{schema.GroupResource{}, []string{"metadata", "creationTimestamp"}},
 	{schema.GroupResource{}, []string{"metadata", "finalizers"}},
 	{schema.GroupResource{}, []string{"metadata", "deletionTimestamp"}},
 	{schema.GroupResource{}, []string{"metadata", "deletionGracePeriodSeconds"}},
@@ -189,10 +275,8 @@ func isMadeForAnother(r *history.Record) bool {
 	class := writer.Of(r.Managers)
 	bySystem := class == writer.System || class == writer.Unknown
 	switch r.Ref.GroupResource() {
-	case configMaps:
-		return bySystem && r.Ref.Name == "kube-root-ca.crt"
-	case serviceAccounts:
-		return bySystem && r.Ref.Name == "default"
+	case configMaps, serviceAccounts:
+		return bySystem && isMadeForNamespace(r.Ref)
 	case volumes:
 		return isProvisioned(r.Object)
 	default:

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
@@ -23,6 +24,8 @@ type Compare struct {
 	Limit int                 // differences; must be positive
 	// Noise includes objects of which only noise differs.
 	Noise bool
+	// Count counts the objects that existed at From, on the first page.
+	Count bool
 }
 
 // ComparePage is a page of differences, in the order of
@@ -31,6 +34,10 @@ type ComparePage struct {
 	Moments
 
 	Differences []Difference
+	// Existed is the number of objects that existed at From, without those that
+	// follow from others. It is nil unless the question asked for it, and on
+	// later pages.
+	Existed *ObjectCount
 }
 
 // DifferenceKind is the kind of a [Difference].
@@ -58,10 +65,16 @@ type Difference struct {
 	// Changes are complete, including noise. They are empty if the object was
 	// Created or Deleted.
 	Changes []diff.Change
-	// Summary is the summary of the changes. It is empty if only noise differs.
+	// Summary is the summary of the changes: of those of the status only if no
+	// others differ. It is empty if only noise differs.
 	Summary string
 	// Noise means that only noise differs.
 	Noise bool
+	// Remainder is what differs if the object is as it was in everything else:
+	// see [fold.Remainder].
+	Remainder string
+	// Derived means that the object follows from another one.
+	Derived bool
 }
 
 // compareEffort bounds the objects that are read for one page, in bytes, as a
@@ -85,6 +98,11 @@ func (s *Service) Compare(ctx context.Context, q Compare) (ComparePage, error) {
 	scan := history.CompareScan{Filter: filter, From: m.From, To: until, After: q.After.After, Bodies: true}
 	if scan.From.After(until) {
 		scan.From = until // nothing has changed since
+	}
+	if q.Count && q.After.IsZero() {
+		if page.Existed, err = s.existed(ctx, filter, scan.From); err != nil {
+			return ComparePage{Moments: m}, tooOld(m.From, err)
+		}
 	}
 	more := false
 	for d, err := range s.reader.Compare(ctx, scan) {
@@ -199,13 +217,12 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 		d.After = records[len(records)-1]
 	}
 	if d.Before != nil && d.After != nil {
-		d.Changes = summary.Compare(d.Before.Object, d.After.Object).Changes()
-		d.Summary = diff.Summary(d.Changes)
-		d.Noise = d.Kind == Changed && !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
+		d.compare()
 	}
 	if d.Noise && !c.noise {
 		return nil
 	}
+	d.Derived = slices.ContainsFunc(records, fold.IsDerived)
 	if err := c.complete(ctx, &d); err != nil {
 		return err
 	}
@@ -213,6 +230,22 @@ func (c *comparer) append(ctx context.Context, d Difference) error {
 	c.kept += size
 	c.page.Differences = append(c.page.Differences, d)
 	return nil
+}
+
+// compare sets what differs between the two versions.
+func (d *Difference) compare() {
+	compared := summary.Compare(d.Before.Object, d.After.Object)
+	resource := d.After.Ref.GroupResource()
+	d.Changes = compared.Changes()
+	d.Summary = diff.Summary(fold.Intent(resource, compared))
+	if d.Kind != Changed {
+		return // the status is that of another object
+	}
+	if d.Summary == "" {
+		d.Summary = diff.Summary(d.Changes)
+	}
+	d.Remainder = fold.Remainder(resource, compared)
+	d.Noise = !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
 }
 
 // complete sets the number of versions, and the deletion.

@@ -80,9 +80,12 @@ type FoldedRow struct {
 	Consequences int
 	Counted      bool
 
-	// beyond is the number of Onsets of objects that neither changed nor have
-	// an owner that did.
+	// beyond is the number of Onsets of objects that use those of the row.
 	beyond int
+	// left is the number of onsets of objects of the row that belong to another
+	// row in that way, and leftAt the time of the first of them.
+	left   int
+	leftAt time.Time
 }
 
 // Start returns the time of the row's first change or problem.
@@ -128,7 +131,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err error) {
 	rows := q.Limit
 	q.Classes = []history.Class{history.Root, history.Onset}
-	q.Bare, q.Each, q.Rest = true, nil, history.Cursor{}
+	q.Bare, q.Each, q.Rest, q.Endings = true, nil, history.Cursor{}, false
 	// Most rows have few versions, so few are read at first.
 	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
 		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {
@@ -173,8 +176,12 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if err = f.count(ctx, row, last); err != nil {
 		return err
 	}
-	row.Consequences += row.beyond
-	if row.Outcome, err = f.outcome(ctx, row, last.until); err != nil {
+	row.Consequences = max(row.Consequences-row.left, 0) + row.beyond
+	ends := last.until
+	if row.left > 0 && (ends.IsZero() || row.leftAt.Before(ends)) {
+		ends = row.leftAt
+	}
+	if row.Outcome, err = f.outcome(ctx, row, ends); err != nil {
 		return err
 	}
 	return f.surround(ctx, row, last.until)
@@ -321,8 +328,9 @@ func deletionRequested(object []byte) time.Time {
 }
 
 // attribute adds each onset to the newest row before it with a change of the
-// object or of one of its owners. The others belong to a change [beyond] their
-// owners, or get rows of their own, one for each outermost owner.
+// object or of one of its owners, unless that was long before and a change
+// [beyond] its owners was not. The others get rows of their own, one for each
+// outermost owner.
 func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Version) ([]FoldedRow, error) {
 	type place struct {
 		at  time.Time
@@ -352,12 +360,17 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 				cause = places[n-1]
 			}
 		}
-		if cause.row < 0 {
-			if cause.row, err = others.row(ctx, v.Record, chain); err != nil {
+		if cause.row < 0 || v.Time.Sub(cause.at) > ownEffect {
+			other, err := others.row(ctx, v.Record, chain, cause.at)
+			if err != nil {
 				return nil, err
 			}
-			if cause.row >= 0 {
-				rows[cause.row].beyond++
+			if other >= 0 {
+				if cause.row >= 0 {
+					rows[cause.row].leaves(v.Time)
+				}
+				cause.row = other
+				rows[other].beyond++
 			}
 		}
 		top := chain[len(chain)-1]

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,17 +24,25 @@ const (
 	// and Secrets after its sync period and the delay of its cache, of a minute
 	// each. A pod that is not ready is a problem after a minute.
 	useEffect = 3 * time.Minute
+	// ownEffect is that of a change of the object or of an owner, if another
+	// one came after it: pods that crash or are not ready are a problem within
+	// a minute.
+	ownEffect = time.Minute
 )
 
 // maxUsing is the number of problems of one page for which the used objects are
 // read. The others have rows of their own.
 const maxUsing = 1_000
 
-// effects are the resources whose changes have consequences beyond ownership.
-var effects = []struct { //nolint:gochecknoglobals // a constant table
-	plural, kind string // of the core group
+// effect is how long a change of a resource of the core group has consequences
+// for the objects that use it.
+type effect struct {
+	plural, kind string
 	within       time.Duration
-}{
+}
+
+// effects are the resources whose changes have consequences beyond ownership.
+var effects = []effect{ //nolint:gochecknoglobals // a constant table
 	{"nodes", "Node", nodeEffect},
 	{"configmaps", "ConfigMap", useEffect},
 	{"secrets", "Secret", useEffect},
@@ -42,7 +51,7 @@ var effects = []struct { //nolint:gochecknoglobals // a constant table
 }
 
 // beyond finds the rows to which the problems belong whose owners did not
-// change on the page.
+// change shortly before.
 //
 // Such a problem belongs to the newest change, shortly before it, of an object
 // that the one with the problem uses, or to which an earlier problem of the
@@ -50,6 +59,7 @@ var effects = []struct { //nolint:gochecknoglobals // a constant table
 // use that node.
 type beyond struct {
 	folding *folding
+	rules   relation.Rules // that lead to effects
 	// changes are those of used objects, ascending.
 	changes map[usedObject][]usedChange
 	// times are those of the changes by namespace, ascending.
@@ -87,8 +97,16 @@ func (f *folding) newBeyond(rows []FoldedRow) *beyond {
 		folding: f, changes: map[usedObject][]usedChange{}, times: map[string][]time.Time{},
 		before: map[types.UID]usedChange{},
 	}
+	b.rules = slices.DeleteFunc(relation.All(), func(r relation.Rule) bool {
+		return r.Selects || r.Name == relation.Owner || !slices.ContainsFunc(effects, func(e effect) bool {
+			return slices.Contains(r.To, schema.GroupResource{Resource: e.plural})
+		})
+	})
 	for i := range rows {
 		for _, c := range rows[i].Changes {
+			if isOfMetadata(c.Record) {
+				continue // a label of a node stops no pod
+			}
 			for _, e := range effects {
 				if c.Ref.GroupResource() != (schema.GroupResource{Resource: e.plural}) {
 					continue
@@ -108,17 +126,39 @@ func (f *folding) newBeyond(rows []FoldedRow) *beyond {
 	return b
 }
 
-// row returns the position of the row that a problem belongs to, or -1. chain
-// is the object with the problem and its owners, and none of them changed on
-// the page. Call it for the problems in the order of time.
-func (b *beyond) row(ctx context.Context, problem *history.Record, chain []*history.Record) (int, error) {
+// allFields is how many fields of a manager a record can have. If it has as
+// many, there may be others.
+const allFields = 4
+
+// isOfMetadata reports whether a version is known to be an update of metadata
+// only: labels, for example.
+func isOfMetadata(r *history.Record) bool {
+	known := false
+	for i := range r.Managers {
+		fields := r.Managers[i].Fields
+		known = known || len(fields) > 0
+		if len(fields) >= allFields || slices.ContainsFunc(fields, func(path string) bool {
+			return !strings.HasPrefix(path, "metadata.")
+		}) {
+			return false
+		}
+	}
+	return known && r.Verb == history.Update
+}
+
+// row returns the position of the row that a problem belongs to, or -1. Only
+// changes after a time count. chain is the object with the problem and its
+// owners. Call it for the problems in the order of time.
+func (b *beyond) row(
+	ctx context.Context, problem *history.Record, chain []*history.Record, after time.Time,
+) (int, error) {
 	top := chain[len(chain)-1].Ref.UID
-	var newest usedChange
-	if before := b.before[top]; before.reaches(problem.Time) {
+	newest := usedChange{at: after}
+	if before := b.before[top]; before.reaches(problem.Time) && before.at.After(after) {
 		newest = before
 	}
 	if b.mayFollow(chain[0].Ref.Namespace, problem.Time) {
-		used, err := b.folding.usedBy(ctx, problem, chain[0].Ref)
+		used, err := b.usedBy(ctx, problem, chain[0].Ref)
 		if err != nil {
 			return -1, err
 		}
@@ -153,9 +193,10 @@ func (b *beyond) mayFollow(namespace string, t time.Time) bool {
 
 // usedBy returns the objects of [effects] that an object used at the time of a
 // problem, as far as the caller may read the object.
-func (f *folding) usedBy(
+func (b *beyond) usedBy(
 	ctx context.Context, problem *history.Record, of history.ObjectRef,
 ) (used []usedObject, err error) {
+	f := b.folding
 	key := problemKey{problem.Ref.UID, problem.Time}
 	used, known := f.used[key]
 	if known || len(f.used) == maxUsing {
@@ -166,7 +207,7 @@ func (f *folding) usedBy(
 		return nil, err
 	}
 	if r != nil && r.Object != nil {
-		found := relation.All().Of(relation.Object{
+		found := b.rules.Of(relation.Object{
 			Group: of.Group, Resource: of.Resource, Namespace: of.Namespace, Name: of.Name, JSON: r.Object,
 		}, maxReferences)
 		for i := range found.References {
@@ -182,8 +223,7 @@ func (f *folding) usedBy(
 // usedIn returns the object of [effects] that a reference names.
 func usedIn(ref *relation.Reference) (usedObject, bool) {
 	for _, e := range effects {
-		if ref.Group != "" || ref.Rule == relation.Owner ||
-			ref.Resource != e.plural && (ref.Resource != "" || ref.Kind != e.kind) {
+		if ref.Group != "" || ref.Resource != e.plural && (ref.Resource != "" || ref.Kind != e.kind) {
 			continue
 		}
 		o := usedObject{e.plural, ref.Namespace, ref.Name}
@@ -193,4 +233,11 @@ func usedIn(ref *relation.Reference) (usedObject, bool) {
 		return o, true
 	}
 	return usedObject{}, false
+}
+
+// leaves notes that a problem at a time belongs to another row.
+func (r *FoldedRow) leaves(at time.Time) {
+	if r.left++; r.leftAt.IsZero() || at.Before(r.leftAt) {
+		r.leftAt = at
+	}
 }

@@ -134,8 +134,8 @@ func (w *foldedWorld) cause(n int) *history.Record {
 	return nil
 }
 
-// beyond returns the changes on a page that its onsets without a change of
-// their chain belong to, by the times of the onsets. It returns nil for the
+// beyond returns the changes on a page that its onsets without a recent change
+// of their chain belong to, by the times of the onsets. It returns nil for the
 // others.
 func (w *foldedWorld) beyond(on map[time.Time]bool) map[time.Time]*history.Record {
 	causes, before := map[time.Time]*history.Record{}, map[types.UID]*history.Record{}
@@ -148,18 +148,22 @@ func (w *foldedWorld) beyond(on map[time.Time]bool) map[time.Time]*history.Recor
 	}
 	for n, r := range w.records {
 		cause := w.cause(n)
-		if r.Class != history.Onset || !on[r.Time] || cause != nil && on[cause.Time] {
+		var after time.Time
+		if cause != nil && on[cause.Time] {
+			after = cause.Time
+		}
+		if r.Class != history.Onset || !on[r.Time] || r.Time.Sub(after) <= time.Minute {
 			continue
 		}
 		chain := w.chain(r)
 		top := chain[len(chain)-1]
 		var newest *history.Record
-		if b := before[top]; b != nil && follows(r, b) {
+		if b := before[top]; b != nil && follows(r, b) && b.Time.After(after) {
 			newest = b
 		}
 		for _, change := range w.records[:n] {
 			if change.Class == history.Root && on[change.Time] && slices.Contains(w.uses[chain[0]], change.Ref.UID) &&
-				follows(r, change) && (newest == nil || newest.Time.Before(change.Time)) {
+				follows(r, change) && change.Time.After(after) && (newest == nil || newest.Time.Before(change.Time)) {
 				newest = change
 			}
 		}
@@ -173,7 +177,7 @@ func (w *foldedWorld) beyond(on map[time.Time]bool) map[time.Time]*history.Recor
 // TestFolded_CountsEachVersionOnce compares folded pages of random versions
 // with the definition: each root change is in one row of one page, and each
 // consequence belongs to the newest root change of its chain of owners. An
-// onset without one on its page belongs to a change beyond the owners.
+// onset without a recent one on its page belongs to a change beyond the owners.
 func TestFolded_CountsEachVersionOnce(t *testing.T) {
 	seeds := uint64(12)
 	if testing.Short() {
@@ -283,7 +287,7 @@ func (w *foldedWorld) checkRow(
 			continue
 		}
 		// What follows from a change inside of the row belongs to it too.
-		if cause := w.cause(n); cause != nil && in[cause.Time] {
+		if cause := w.cause(n); cause != nil && in[cause.Time] && beyond[r.Time] == nil {
 			want++
 		}
 	}
@@ -405,10 +409,23 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 	}
 	const running = `{"phase":"Running","conditions":[{"type":"Ready","status":"True"}],` +
 		`"containerStatuses":[{"name":"app","ready":true,"state":{"running":{}}}]}`
+	const deployed = `{"metadata":{"generation":1},"spec":{"replicas":2},"status":{"observedGeneration":1,` +
+		`"replicas":2,"updatedReplicas":2,"readyReplicas":%[1]d,"availableReplicas":%[1]d}}`
+	replicas := func(ready int) {
+		r := record(ref("apps", "deployments", "shop", "web-0", 1), history.Update, fmt.Sprintf(deployed, ready))
+		r.Class = history.Consequence
+		l.put(r)
+	}
 	for n := range 7 {
 		web := ref("apps", "deployments", "shop", fmt.Sprint("web-", n/2), 1)
 		set := ref("apps", "replicasets", "shop", fmt.Sprint("web-", n/2, "-x"), 1)
-		if n%2 == 0 {
+		if n == 0 { // created on the page, and ready until the node was lost
+			r := record(web, history.Create, fmt.Sprintf(deployed, 0))
+			r.Class = history.Root
+			l.put(r)
+			replicas(2)
+			old(set, web.UID, `{}`)
+		} else if n%2 == 0 {
 			old(web, "", `{"spec":{"replicas":2}}`)
 			old(set, web.UID, `{}`)
 		}
@@ -434,6 +451,7 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 	for n := range 3 {
 		fail(n, lost) // the others are on another node
 	}
+	replicas(0)
 	l.now = l.now.Add(time.Hour)
 	change(config, `{"data":{"a":"2"}}`)
 	const crashed = `{"phase":"Running","containerStatuses":[{"name":"app","restartCount":3,` +
@@ -442,6 +460,10 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 	l.now = l.now.Add(30 * time.Second)
 	fail(3, crashed)
 	l.now = l.now.Add(4 * time.Minute)
+	labelled := record(config, history.Update, `{"metadata":{"labels":{"team":"a"}},"data":{"a":"2"}}`)
+	labelled.Managers = []history.Manager{{Name: "kubectl-label", Fields: []string{"metadata.labels.team"}}}
+	labelled.Class = history.Root
+	l.put(labelled)
 	fail(4, crashed) // too late
 	lostNode := record(ref("", "nodes", "", "node-3", 1), history.Delete, `{}`)
 	lostNode.Class = history.Root
@@ -454,15 +476,17 @@ func TestFolded_BeyondOwnership(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
+		"deployments#1: ready 2/2 ready",
 		"nodes#2: failing 3 pods of 2 workloads app exit 137 (SIGKILL)",
 		`configmaps#2: failing pod/pod-3 CrashLoopBackOff, exit 1 "no a"`,
+		"configmaps#3",
 		`deployments: failing pod/pod-4 CrashLoopBackOff, exit 1 "no a"`,
 		"nodes#1: failing pod/pod-6 app exit 137 (SIGKILL)",
 	}
 	if got := rowTexts(page); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	for i, want := range []int{3, 1, 1, 1} {
+	for i, want := range []int{5, 3, 1, 0, 1, 1} {
 		if got := page.Rows[i].Consequences; got != want {
 			t.Errorf("row %d: got %d consequences, want %d", i, got, want)
 		}

@@ -58,11 +58,17 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 	if err != nil || own != nil && own.State != symptom.Failing && own.State != symptom.Progressing {
 		return own, err
 	}
+	if refused, err := f.refused(ctx, last.Record, own, at); err != nil || refused != nil {
+		return refused, err
+	}
 	var after []*Version
 	for _, v := range row.Onsets {
 		if v.Time.After(last.Time) && v.Time.Before(at) {
 			after = append(after, v)
 		}
+	}
+	if after, err = f.withoutRefusals(ctx, last.Record, after, at); err != nil {
+		return nil, err
 	}
 	problem, err := f.problems(ctx, after, at)
 	if err != nil || problem != nil {
@@ -120,11 +126,11 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 // returns nil if all recovered.
 func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time) (*Outcome, error) {
 	type group struct {
-		text  string
-		kind  string
-		named string
-		count int
-		first time.Time
+		text    string
+		kind    string
+		named   string
+		objects map[string]bool
+		first   time.Time
 		// owners are the outermost owners of the objects. alone means that some
 		// have none.
 		owners map[types.UID]bool
@@ -162,10 +168,13 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 			}
 		}
 		if g == nil {
-			g = &group{text: text, kind: kind, named: name, first: v.Time, owners: map[types.UID]bool{}}
+			g = &group{
+				text: text, kind: kind, named: name, first: v.Time,
+				objects: map[string]bool{}, owners: map[types.UID]bool{},
+			}
 			groups = append(groups, g)
 		}
-		g.count++
+		g.objects[name] = true // several Events may be about it
 		chain, err := f.chain(ctx, v.Record)
 		if err != nil {
 			return nil, err
@@ -181,13 +190,13 @@ func (f *folding) problems(ctx context.Context, onsets []*Version, at time.Time)
 	// objects have says more than what one has.
 	best := groups[0]
 	for _, g := range groups[1:] {
-		if g.count > best.count {
+		if len(g.objects) > len(best.objects) {
 			best = g
 		}
 	}
 	subject := strings.ToLower(best.kind) + "/" + best.named
-	if best.count > 1 {
-		subject = fmt.Sprintf("%d %ss", best.count, strings.ToLower(best.kind))
+	if n := len(best.objects); n > 1 {
+		subject = fmt.Sprintf("%d %ss", n, strings.ToLower(best.kind))
 		if len(best.owners) > 1 && !best.alone {
 			subject += fmt.Sprintf(" of %d workloads", len(best.owners))
 		}

@@ -142,6 +142,9 @@ type Version struct {
 	// Problem is the problem of the object, in the words of its status. It is
 	// empty if there is none.
 	Problem string
+	// Ending is how a root change ended. It is nil unless the question asked
+	// for [Timeline.Endings].
+	Ending *Ending
 }
 
 // Page is a part of an answer, in the question's order.

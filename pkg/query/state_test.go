@@ -3,6 +3,7 @@ package query_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -385,6 +386,53 @@ func TestCompare_IncarnationsAreOneDifference(t *testing.T) {
 	if d := page.Differences[0]; d.Kind != query.Recreated || d.Versions != 4 ||
 		d.Before.Ref.UID != "uid-pods-web-3" || d.After.Ref.UID != "uid-pods-web-1" {
 		t.Errorf("got %+v, want pod 3 recreated as 1 after 4 versions", d)
+	}
+}
+
+// TestCompare_RemainderAndCount checks what tells an object that is as it was
+// from others, and how many objects there were.
+func TestCompare_RemainderAndCount(t *testing.T) {
+	l := newLog(t)
+	const object = `{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"%d"}},"spec":{"replicas":%d,` +
+		`"template":{"metadata":{"annotations":{%s}}}},"status":{"readyReplicas":%d}}`
+	const restarted = `"kubectl.kubernetes.io/restartedAt":"2026-11-25T09:00:00Z"`
+	put := func(name string, verb history.Verb, revision, replicas, ready int, annotations string) {
+		l.put(record(ref("apps", "deployments", "shop", name, 1), verb,
+			fmt.Sprintf(object, revision, replicas, annotations, ready)))
+	}
+	for _, name := range []string{"restart", "same", "scaled", "status", "template"} {
+		put(name, history.Create, 1, 1, 1, "")
+	}
+	l.put(owned(ref("apps", "replicasets", "shop", "web-1", 1), ref("apps", "deployments", "shop", "same", 1)))
+	from := l.now
+	put("restart", history.Update, 2, 1, 1, restarted)
+	put("scaled", history.Update, 2, 2, 1, restarted)
+	put("status", history.Update, 2, 1, 0, "")
+	put("template", history.Update, 2, 1, 1, `"team":"a"`)
+	put("new", history.Create, 1, 1, 1, "")
+	l.put(owned(ref("apps", "replicasets", "shop", "web-2", 1), ref("apps", "deployments", "shop", "same", 1)))
+	page, err := l.service(query.Options{}).Compare(t.Context(), query.Compare{From: from, Limit: 10, Count: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, d := range page.Differences {
+		got[d.After.Ref.Name] = fmt.Sprint(d.Remainder, d.Derived)
+	}
+	want := map[string]string{
+		"restart": "restartfalse", "scaled": "false", "status": "statusfalse", "template": "false", "new": "false",
+		"web-2": "true",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got the remainders %v, want %v", got, want)
+	}
+	if n := page.Existed; n == nil || *n != (query.ObjectCount{Objects: 5, Exact: true}) {
+		t.Errorf("got the count %+v, want 5 objects", n)
+	}
+	page, err = l.service(query.Options{Effort: 3}).Compare(t.Context(),
+		query.Compare{From: from, Limit: 10, Count: true})
+	if n := page.Existed; err != nil || n == nil || *n != (query.ObjectCount{Objects: 3}) {
+		t.Errorf("with effort 3: got the count %+v, error %v, want 3 objects, not exact", n, err)
 	}
 }
 

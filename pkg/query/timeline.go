@@ -31,6 +31,9 @@ type Timeline struct {
 	After history.Cursor
 	Limit int  // records; must be positive
 	Bare  bool // without objects
+	// Endings adds to each root change how it ended. It takes several reads of
+	// the log for each.
+	Endings bool
 
 	// Each, if set, is called with the versions of the page, in order, instead
 	// of collecting them in [Page.Versions]. It must not keep the version. Its
@@ -74,9 +77,21 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{}, err
 	}
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	page, err := s.scan(ctx, scan, q.Selector, q.Rest, q.Each)
+	each := q.Each
+	var versions []Version
+	if q.Endings {
+		e, err := s.endingsOf(ctx, q)
+		if err != nil {
+			return Page{}, err
+		}
+		each = e.each(ctx, q.Each, &versions)
+	}
+	page, err := s.scan(ctx, scan, q.Selector, q.Rest, each)
 	if err != nil {
 		return Page{}, err
+	}
+	if q.Endings {
+		page.Versions = versions
 	}
 	if !q.Rest.IsZero() {
 		return page, nil

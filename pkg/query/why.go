@@ -259,6 +259,10 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if w.answer.Health, err = w.extra.HealthAt(ctx, newest, w.end); err != nil {
 		return err
 	}
+	refusal, err := w.refusal(ctx, newest, w.end.Add(-w.lookback), w.end)
+	if err != nil {
+		return err
+	}
 	own, err := w.ownVersions(ctx)
 	if err != nil {
 		return err
@@ -282,6 +286,7 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err := w.observe(ctx, newest, onsets); err != nil {
 		return err
 	}
+	w.observeRefusal(newest, refusal)
 	if len(w.answer.Symptoms) == 0 && w.answer.Health.State == symptom.Unknown {
 		return w.dangling(ctx)
 	}
@@ -588,7 +593,10 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		end = w.end
 	}
 	add := func(filter history.Filter, limit int, n *neighbour) error {
-		filter.Start, filter.End, filter.View = w.answer.Searched, end, w.view
+		filter.Start, filter.End = w.answer.Searched, end
+		if filter.View == nil {
+			filter.View = w.view
+		}
 		filter.Classes = []history.Class{history.Root}
 		found, err := w.roots(ctx, filter, limit)
 		if err != nil {
@@ -604,7 +612,7 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 				c.Rule = n.path[len(n.path)-1].Rule
 			}
 			c.Dangling = n.State == Missing
-			c.Named = w.names(c.Change.Ref.Name)
+			c.Named = n.named || w.names(c.Change.Ref.Name)
 			all = append(all, c)
 			ref := c.Change.Ref
 			w.paths[nameOf(ref)] = n.path
@@ -628,6 +636,15 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		named.Resources = append(named.Resources, n.Ref.GroupResource())
 		named.Verbs = n.verbs
 		if err := add(named, perObject, &n); err != nil {
+			return nil, err
+		}
+	}
+	hosts, err := w.hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range hosts {
+		if err := add(hosts[i].filter, perObject, &hosts[i].neighbour); err != nil {
 			return nil, err
 		}
 	}

@@ -172,6 +172,7 @@ type neighbour struct {
 	distance why.Distance
 	path     []PathStep
 	verbs    []history.Verb // of its changes; empty: all
+	named    bool           // by a symptom
 }
 
 // neighbours returns the objects near the one with the problem, at the time and

@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,49 @@ func TestWhy_CustomResourceNamesSecret(t *testing.T) {
 	w.checkCause(answer, onset, history.Update, "secrets shop/keys")
 	if got := answer.Causes[0].Path; len(got) != 1 || got[0].Rule != "reference" {
 		t.Errorf("got the path %+v, want a reference", got)
+	}
+}
+
+// TestWhy_ServiceOfOtherNamespace scales what a Service of another namespace
+// selects, whose host is in the message of the pods that crash.
+func TestWhy_ServiceOfOtherNamespace(t *testing.T) {
+	w := whyWorld(t)
+	w.put(history.Create, "deployments pay/payments", "", fmt.Sprintf(webTemplate, "1", 2))
+	w.put(history.Create, "deployments pay/other", "", fmt.Sprintf(webTemplate, "1", 2))
+	w.now = w.now.Add(time.Hour)
+	scaled := strings.Replace(fmt.Sprintf(webTemplate, "1", 0), `"replicas":2`, `"replicas":0`, 1)
+	w.put(history.Update, "deployments pay/payments", "", scaled)
+	w.put(history.Update, "deployments pay/other", "", scaled)
+	const crashed = `{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":1,` +
+		`"reason":"Error","message":"dial tcp: payments.pay.svc.cluster.local:80: connection refused"}}`
+	w.class = history.Onset
+	onset := w.put(history.Update, "pods shop/web-1-a", "replicasets shop/web-1", fmt.Sprintf(webPod, false, crashed))
+	w.class = history.Root
+	answer := w.why("deployments shop/web")
+	want, _ := w.ref("deployments pay/payments")
+	if len(answer.Causes) == 0 || answer.Causes[0].Change.Ref != want || !answer.Onset.Equal(onset) {
+		t.Errorf("got the onset %v and causes %+v, want %v and first %s", answer.Onset, answer.Causes, onset, want)
+	}
+	for _, c := range answer.Causes {
+		if c.Change.Ref.Name == "other" {
+			t.Errorf("got %s as a cause, want nothing that the message does not name", c.Change.Ref)
+		}
+	}
+
+	caller := newRights("list pods shop/", "list deployments.apps shop/", "list replicasets.apps shop/")
+	caller.namespaces = map[string]time.Time{"shop": {}, "pay": {}}
+	answer, err := w.service(query.Options{Now: func() time.Time { return w.now.Add(time.Second) }}).As(caller).
+		Why(t.Context(), query.Why{Namespace: "shop", Type: "deployments", Name: "web", Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range answer.Causes {
+		if c.Change.Ref.Namespace == "pay" {
+			t.Errorf("got %s as a cause, want nothing that the caller may not read", c.Change.Ref)
+		}
+	}
+	if answer.Onset.IsZero() {
+		t.Error("got no onset for a caller who may read the pods, want one")
 	}
 }
 

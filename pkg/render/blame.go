@@ -36,9 +36,20 @@ type BlameField struct {
 	// version: "recording began" or "not kept". It is absent if the version is
 	// known to have changed it.
 	Before string `json:"before,omitempty"`
+	// Also are other managers that wrote the field in other versions, the
+	// newest first, as far as the record shows.
+	Also []BlameWriter `json:"alsoWrittenBy,omitempty"`
 
 	Segments diff.Path `json:"-"` // Path in parsed form
 	Event    *v1.Event `json:"-"` // that version
+}
+
+// BlameWriter is a manager that wrote a field in an earlier version.
+type BlameWriter struct {
+	Manager   string    `json:"manager"`
+	Short     string    `json:"short"`     // as operators call it
+	Revision  uint64    `json:"revision"`  // of the newest version in which it did
+	Timestamp time.Time `json:"timestamp"` // of that version
 }
 
 // The values of [BlameField.Before].
@@ -76,12 +87,54 @@ func (p *Printer) Blame(b *Blame) error {
 		var above []string
 		for i := range rows {
 			parts := segments(b.Fields[i].Segments)
-			rows[i] = append(rows[i], field{text: spaced(elided(parts, above) + ":")}, p.blamedValue(&b.Fields[i]))
+			rows[i] = append(rows[i], field{text: spaced(elided(parts, above) + ":")})
 			above = parts
 		}
-		return p.table(make([]string, len(rows[0])), rows)
+		return p.table(make([]string, len(rows[0])+1), p.withValues(b, rows, room-width-gutter))
 	}
 	return p.stackedBlame(b, rows)
+}
+
+// withValues appends the values of fields to their rows. What does not fit next
+// to a value follows below it.
+func (p *Printer) withValues(b *Blame, rows [][]field, room int) (all [][]field) {
+	for i, row := range rows {
+		value, also := p.blamedValue(&b.Fields[i]), p.alsoWritten(&b.Fields[i])
+		fits := p.opts.Width <= 0 || twwidth.Width(value.text+also.text)+gutter <= room
+		if also.text != "" && fits {
+			value.text += "   " + also.text
+		}
+		all = append(all, append(row, value))
+		if also.text != "" && !fits {
+			below := make([]field, len(row)+1)
+			below[len(row)] = also
+			all = append(all, below)
+		}
+	}
+	return all
+}
+
+// maxAlsoShown is how many other writers of a field are shown.
+const maxAlsoShown = 3
+
+// alsoWritten returns which other managers wrote a field.
+func (p *Printer) alsoWritten(f *BlameField) field {
+	if len(f.Also) == 0 {
+		return field{}
+	}
+	var names []string
+	for _, w := range f.Also[:min(len(f.Also), maxAlsoShown)] {
+		name := w.Short
+		if p.opts.Wide {
+			name += fmt.Sprintf(" in #%d, %s", w.Revision, p.ago(w.Timestamp))
+		}
+		names = append(names, name)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(f.Also) - maxAlsoShown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return field{text: cell("(also written by " + text + ")"), style: p.styles.faint}
 }
 
 // stackedBlame writes fields below the paths of their parents.
@@ -104,6 +157,10 @@ func (p *Printer) stackedBlame(b *Blame, columns [][]field) error {
 		value := p.blamedValue(&b.Fields[i])
 		value.text = indent + cell(strings.TrimPrefix(parts[last], ".")) + ": " + value.text
 		rows = append(rows, append(columns[i], value))
+		if also := p.alsoWritten(&b.Fields[i]); also.text != "" {
+			also.text = indent + "  " + also.text
+			rows = append(rows, append(make([]field, len(columns[i])), also))
+		}
 	}
 	return p.table(make([]string, len(columns[0])+1), rows)
 }

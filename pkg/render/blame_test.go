@@ -30,6 +30,9 @@ func blamed() *render.Blame {
 		f := render.BlameField{
 			Path: path.String(), Segments: path, Value: value, Revision: e.Revision, Timestamp: e.Timestamp, Event: e,
 		}
+		if value == json.Number("4") && e == &scaled {
+			f.Also = []render.BlameWriter{{Manager: "hpa", Short: "hpa", Revision: 5, Timestamp: ago(time.Hour)}}
+		}
 		switch e {
 		case &released:
 			f.Manager, f.Short = "kubectl-edit", "kubectl edit"
@@ -47,6 +50,9 @@ func blamed() *render.Blame {
 	add(&released, "registry/api:1.2.4", path("spec.template.spec", append(app, name("image"))...))
 	add(&first, map[string]any{}, path("spec.template.spec", append(app, name("ports"),
 		item("containerPort=80,protocol=TCP"))...))
+	b.Fields[5].Also = []render.BlameWriter{
+		{Short: "kubectl set"}, {Short: "argocd"}, {Short: "flux"}, {Short: "helm"},
+	}
 	add(&released, "256Mi\x1b[31m", path("spec.template.spec", append(app, name("resources"), name("limits"),
 		name("memory"))...))
 	return b

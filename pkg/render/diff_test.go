@@ -130,3 +130,16 @@ func TestPrinter_EscapesUnsafeCharacters(t *testing.T) {
 		}
 	}
 }
+
+func TestDiff_Widths(t *testing.T) {
+	testWidths(t, func(p *render.Printer) error {
+		old, new := web(7, time.Hour, "update", ""), web(8, 3*time.Minute, "update", "image, and more",
+			v1.Manager{Manager: "kubectl-edit"})
+		old.ObjectChanges = json.RawMessage(`{"spec":{"replicas":2,"containers":[{"name":"app","image":"web:1"}]}}`)
+		new.ObjectChanges = json.RawMessage(`{"spec":{"replicas":4,"containers":[{"name":"app","image":"web:2",` +
+			`"env":[{"name":"TIMEOUT","value":"30s"}]}]}}`)
+		_, _, err := p.Diff(&old, &new)
+		_, errUnified := p.Unified(&old, &new)
+		return errors.Join(err, errUnified)
+	})
+}

@@ -123,7 +123,7 @@ func (p *Printer) room(columns [][]field) int {
 // no limit.
 func (p *Printer) broken(texts []field, width int) (lines []field) {
 	for _, text := range texts {
-		if width == 0 {
+		if width == 0 || twwidth.Width(text.text) <= width {
 			lines = append(lines, text)
 			continue
 		}

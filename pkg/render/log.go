@@ -10,9 +10,6 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Outcomes are how changes ended, by their versions.
-type Outcomes map[VersionKey]*v1.Outcome
-
 // VersionKey identifies a version.
 type VersionKey struct {
 	UID      string
@@ -23,17 +20,23 @@ type VersionKey struct {
 func KeyOf(e *v1.Event) VersionKey { return VersionKey{e.UID, e.Revision} }
 
 // Log writes the versions of one object as git log shows commits, without a
-// header. Events are newest first, gaps in the order of their starts. A line
-// separates earlier objects with the same name.
-func (p *Printer) Log(events []v1.Event, gaps []v1.Gap, outcomes Outcomes) error {
+// header, and below each how it ended. Events are newest first, gaps in the
+// order of their starts. A line separates earlier objects with the same name.
+func (p *Printer) Log(events []v1.Event, gaps []v1.Gap) error {
 	columns, texts := make([][]field, len(events)), make([][]field, len(events))
 	for i := range events {
 		e := &events[i]
 		columns[i] = append(plain(reference(e, "")), field{text: p.clock(e.Timestamp)}, p.shortWho(e))
-		texts[i] = []field{p.summary(e)}
-		if o := outcomes[KeyOf(e)]; o != nil {
-			below := p.outcome(&v1.Row{Outcome: o})[0]
-			below.text = strings.TrimPrefix(below.text, "  ")
+		summary := p.summary(e)
+		if e.Delivery != nil {
+			summary.text += " (" + cell(e.Delivery.Text) + ")"
+		}
+		texts[i] = []field{summary}
+		if e.Outcome != nil {
+			below := p.ended(e)
+			if e.Consequences > 0 {
+				below.text += " (" + counted(e.Consequences, "version") + " folded)"
+			}
 			texts[i] = append(texts[i], below)
 		}
 	}
@@ -51,6 +54,13 @@ func (p *Printer) Log(events []v1.Event, gaps []v1.Gap, outcomes Outcomes) error
 		}
 		return p.insertGaps(all, func(i int) time.Time { return times[i] }, history.NewestFirst, gaps)
 	})
+}
+
+// ended returns how a root change ended, which must be known.
+func (p *Printer) ended(e *v1.Event) field {
+	f := p.outcome(&v1.Row{Outcome: e.Outcome})[0]
+	f.text = strings.TrimPrefix(f.text, "  ")
+	return f
 }
 
 // earlier returns the line above the versions of an earlier object with the

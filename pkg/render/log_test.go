@@ -9,7 +9,7 @@ import (
 )
 
 // logged returns the versions of two Deployments with one name, newest first.
-func logged() ([]v1.Event, render.Outcomes) {
+func logged() []v1.Event {
 	const day = 24 * time.Hour
 	by := func(name string) v1.Manager { return v1.Manager{Manager: name} }
 	events := []v1.Event{
@@ -25,18 +25,17 @@ func logged() ([]v1.Event, render.Outcomes) {
 		events[4+i].UID = "1346a5de-0000-4000-8000-000000000000"
 	}
 	after := 26.0
-	return events, render.Outcomes{
-		render.KeyOf(&events[0]): {State: "ready", Text: "2/2 ready", AfterSeconds: &after},
-		render.KeyOf(&events[1]): {State: "failing", Text: "2 pods ImagePullBackOff"},
-	}
+	events[0].Outcome = &v1.Outcome{State: "ready", Text: "2/2 ready", AfterSeconds: &after}
+	events[0].Delivery, events[0].Consequences = &v1.Delivery{Text: "app shop/api@main/e91ab04"}, 11
+	events[1].Outcome = &v1.Outcome{State: "failing", Text: "2 pods ImagePullBackOff"}
+	return events
 }
 
 func TestLog_Widths(t *testing.T) {
 	testWidths(t, func(p *render.Printer) error {
-		events, outcomes := logged()
 		gaps := []v1.Gap{{
 			Resource: "deployments", Start: ago(90 * time.Minute), End: ago(80 * time.Minute), Reason: "restarted",
 		}}
-		return p.Log(events, gaps, outcomes)
+		return p.Log(logged(), gaps)
 	})
 }

@@ -3,8 +3,10 @@ package render
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/lipgloss"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
@@ -28,8 +30,9 @@ type Stat struct {
 }
 
 // Stats writes a line for each object, and the totals. Without objects, it
-// writes nothing.
-func (p *Printer) Stats(stats []Stat) error {
+// writes nothing. existed is how many objects there were at the earlier time,
+// from, without those that follow from others. It may be nil.
+func (p *Printer) Stats(stats []Stat, from time.Time, existed *v1.ObjectCount) error {
 	if len(stats) == 0 {
 		return nil
 	}
@@ -50,10 +53,51 @@ func (p *Printer) Stats(stats []Stat) error {
 	}
 	text := fmt.Sprintf("%d changed, %d deleted, %d created", totals[StatModified], totals[StatDeleted],
 		totals[StatAdded])
-	if n := totals[StatSame]; n > 0 {
+	switch n := totals[StatSame]; {
+	case existed != nil:
+		text += "; " + p.sameOf(stats, from, existed)
+	case n > 0:
 		text += fmt.Sprintf("; %d changed in between, as before", n)
 	}
-	return p.Line(text)
+	hint := "-p: full diff, -R: manifests that bring " + p.minute(from) + " back"
+	var b strings.Builder
+	b.WriteString(cell(text))
+	switch {
+	case !p.opts.Terminal:
+	case twwidth.Width(text)+statHintGap+twwidth.Width(hint) <= p.opts.Width:
+		b.WriteString(strings.Repeat(" ", statHintGap) + p.paint(field{hint, p.styles.faint}))
+	default:
+		b.WriteString("\n" + p.paint(field{hint, p.styles.faint}))
+	}
+	return p.write(b.String() + "\n")
+}
+
+// statHintGap is the space between the totals and the hint after them.
+const statHintGap = 4
+
+// sameOf returns how many of the objects that existed are as they were: "31 of
+// 36 as at 12:30".
+func (p *Printer) sameOf(stats []Stat, from time.Time, existed *v1.ObjectCount) string {
+	same, more := existed.Objects, ""
+	for i := range stats {
+		d := &stats[i].Difference
+		if stats[i].Mark != StatSame && d.Change != "created" && !d.Derived {
+			same--
+		}
+	}
+	if existed.Relation != "" {
+		more = "at least "
+	}
+	return fmt.Sprintf("%s%d of %s%d as at %s", more, max(same, 0), more, existed.Objects, p.minute(from))
+}
+
+// minute is [Printer.clock] without the seconds of a full minute.
+func (p *Printer) minute(t time.Time) string {
+	text := p.clock(t)
+	if p.opts.Timestamps || t.Second() != 0 {
+		return text
+	}
+	return strings.TrimSuffix(text, ":00")
 }
 
 // text returns what differs, and who wrote it.
@@ -62,6 +106,9 @@ func (s *Stat) text() string {
 	switch {
 	case s.Mark == StatSame:
 		text = fmt.Sprintf("changed %s, as it was", times(s.Changes))
+		if s.Difference.Remainder == "restart" {
+			text += " except restartedAt"
+		}
 	case s.Difference.Change == "recreated":
 		text = strings.TrimSuffix("deleted and created again: "+text, ": ")
 	case text == "" && s.Mark == StatDeleted:

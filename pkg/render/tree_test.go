@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/render"
@@ -67,4 +68,31 @@ func TestTree_DepthIsBounded(t *testing.T) {
 	if n := strings.Count(got, "\n"); n > 40 || n < 20 {
 		t.Errorf("got %d lines, want those of the maximum depth", n)
 	}
+}
+
+func TestTree_Widths(t *testing.T) {
+	object := func(state, kind, plural, name string) v1.RelatedObject {
+		return v1.RelatedObject{
+			State: state, Namespace: "shop", Kind: kind, ResourceType: plural, ResourceName: name, Revision: 3,
+			Timestamp: ago(time.Hour),
+		}
+	}
+	graph := v1.RelationGraph{
+		Objects: []v1.RelatedObject{
+			object("exists", "Deployment", "deployments", "web"),
+			object("exists", "ReplicaSet", "replicasets", "web-7d9f"),
+			object("exists", "Pod", "pods", "web-7d9f-x2k1p"),
+			object("missing", "ConfigMap", "configmaps", "web-config"),
+			object("unrecorded", "Secret", "secrets", "db-credentials\x1b[31m"),
+			object("exists", "Service", "services", "web"),
+		},
+		Relations: []v1.Relation{
+			{From: 1, To: 0, Rule: "owner"},
+			{From: 2, To: 1, Rule: "owner"},
+			{From: 0, To: 3, Rule: "envFrom", Path: "spec.template.spec.containers[name=app].envFrom[0]"},
+			{From: 0, To: 4, Rule: "volume", Optional: true},
+			{From: 5, To: 2, Rule: "selector", Path: "spec.selector"},
+		},
+	}
+	testWidths(t, func(p *render.Printer) error { return p.Tree(&graph) })
 }

@@ -15,8 +15,8 @@ import (
 const versionTime = "Mon Jan _2 15:04:05 2006 -0700"
 
 // Version writes the head of one version as git show does: who changed the
-// object, when and how, and how it ended. The outcome may be nil.
-func (p *Printer) Version(e *v1.Event, outcome *v1.Outcome) error {
+// object, when and how, by which release, and how it ended.
+func (p *Printer) Version(e *v1.Event) error {
 	var b strings.Builder
 	b.WriteString(p.paint(field{text: "version " + cell(reference(e, fullName(e))), style: p.styles.warn}) + "\n")
 	row := func(title, text string) { b.WriteString(p.indented(title, 11, text)) }
@@ -30,10 +30,11 @@ func (p *Printer) Version(e *v1.Event, outcome *v1.Outcome) error {
 	row("Who:", p.writersOf(e))
 	row("When:", p.dated(e))
 	row("Change:", change(e))
-	if outcome != nil {
-		text := p.outcome(&v1.Row{Outcome: outcome})[0]
-		text.text = strings.TrimSpace(text.text)
-		row("Outcome:", p.paint(text))
+	if e.Delivery != nil {
+		row("Release:", cell(release(e.Delivery)))
+	}
+	if e.Outcome != nil {
+		b.WriteString(p.styled("Outcome:", 11, p.ended(e)))
 	}
 	if text := p.summary(e).text; e.Summary != "" {
 		b.WriteString("\n")
@@ -44,16 +45,45 @@ func (p *Printer) Version(e *v1.Event, outcome *v1.Outcome) error {
 	return p.write(b.String())
 }
 
+// release returns a release in full: the tool, what it is of, its version, and
+// its cause.
+func release(d *v1.Delivery) string {
+	var parts []string
+	if d.Name != "" {
+		name := d.Name
+		if d.Namespace != "" {
+			name = d.Namespace + "/" + name
+		}
+		parts = append(parts, strings.TrimSpace(d.Tool+" "+d.Kind)+" "+name)
+	}
+	for _, part := range []struct{ title, text string }{
+		{"revision", d.Revision}, {"chart", d.Chart}, {"commit", d.Commit}, {"change-cause", d.Cause},
+	} {
+		if part.text != "" {
+			parts = append(parts, part.title+" "+part.text)
+		}
+	}
+	if len(parts) == 0 {
+		return d.Text
+	}
+	return strings.Join(parts, ", ")
+}
+
 // indented returns a title and a text in two columns. A text that is wider than
 // the terminal continues below itself.
 func (p *Printer) indented(title string, width int, text string) string {
+	return p.styled(title, width, field{text: text})
+}
+
+// styled is [Printer.indented] for a text with a style.
+func (p *Printer) styled(title string, width int, text field) string {
 	room := 0
 	if p.opts.Width > 0 {
 		room = max(p.opts.Width-width, minLastWidth)
 	}
 	var b strings.Builder
-	for _, line := range p.broken([]field{{text: text}}, room) {
-		fmt.Fprintf(&b, "%-*s%s\n", width, title, line.text)
+	for _, line := range p.broken([]field{text}, room) {
+		fmt.Fprintf(&b, "%-*s%s\n", width, title, p.paint(line))
 		title = ""
 	}
 	return b.String()

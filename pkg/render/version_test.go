@@ -18,11 +18,12 @@ import (
 func testWidths(t *testing.T, run func(*render.Printer) error) {
 	t.Helper()
 	for name, opts := range map[string]render.Options{
-		"pipe": {}, "80": {Width: 80}, "120": {Width: 120}, "80 color": {Width: 80, Color: true},
+		"pipe": {}, "80": {Width: 80}, "120": {Width: 120}, "200": {Width: 200}, "80 color": {Width: 80, Color: true},
+		"120 color": {Width: 120, Color: true}, "200 color": {Width: 200, Color: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			opts.Now = now()
+			opts.Now, opts.Terminal = now(), opts.Width > 0
 			if err := run(render.New(&out, opts)); err != nil {
 				t.Fatal(err)
 			}
@@ -49,8 +50,12 @@ func TestVersion_Widths(t *testing.T) {
 		new.Class = v1.ClassRoot
 		old.ObjectChanges = json.RawMessage(`{"spec":{"replicas":2}}`)
 		new.ObjectChanges = json.RawMessage(`{"spec":{"replicas":4}}`)
-		outcome := &v1.Outcome{State: "ready", Text: "2/2 ready", AfterSeconds: &after}
-		if err := p.Version(&new, outcome); err != nil {
+		new.Outcome = &v1.Outcome{State: "ready", Text: "2/2 ready", AfterSeconds: &after}
+		new.Delivery = &v1.Delivery{
+			Text: "app shop/api@main/7f3c2d1", Tool: "argocd", Kind: "app", Name: "api", Namespace: "shop",
+			Revision: "main", Commit: "7f3c2d1e5a9b4c8d7e6f5a4b3c2d1e0f9a8b7c6d", Cause: "hotfix",
+		}
+		if err := p.Version(&new); err != nil {
 			return err
 		}
 		if _, _, err := p.Changes(&old, &new); err != nil {

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/lipgloss"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/writer"
 )
@@ -16,53 +19,54 @@ import (
 const likelyShare = 0.5
 
 // Why writes what is wrong with an object, and the changes that may have caused
-// it.
+// it. Texts that are wider than the terminal continue on further lines.
 func (p *Printer) Why(w *v1.Why) error {
-	var lines []string
+	var b strings.Builder
 	state := w.Text
 	if state == "" {
 		state = w.State
 	}
-	first := p.paint(field{text: cell(objectName(&w.Object)), style: p.styles.heading}) + "  " + cell(state)
 	switch {
 	case w.Onset == nil && len(w.Symptoms) == 0:
-		first += ": nothing is wrong with it or with what it owns"
+		state += ": nothing is wrong with it or with what it owns"
 	case w.Onset != nil:
-		first += ", failing since " + p.clock(*w.Onset)
+		state += ", failing since " + p.clock(*w.Onset)
 		if w.HealthyUntil != nil {
-			first += " (healthy before, at " + p.clock(*w.HealthyUntil) + ")"
+			state += " (healthy before, at " + p.clock(*w.HealthyUntil) + ")"
 		} else {
-			first += ", and never healthy since it was recorded"
+			state += ", and never healthy since it was recorded"
 		}
 	}
-	lines = append(lines, first)
+	p.hang(&b, field{text: cell(objectName(&w.Object)) + "  ", style: p.styles.heading}, field{text: cell(state)})
 	for i := range w.Symptoms {
 		s := &w.Symptoms[i]
 		subject := objectName(&s.Object)
 		if s.Count > 1 {
 			subject = counted(s.Count, strings.ToLower(s.Object.Kind))
 		}
-		lines = append(lines, p.paint(field{
-			text: fmt.Sprintf("  ✗ %s %s since %s", cell(subject), cell(s.Text), p.clock(s.Since)), style: p.styles.bad,
-		}))
+		text := fmt.Sprintf("%s %s since %s", cell(subject), cell(s.Text), p.clock(s.Since))
+		p.hang(&b, field{text: "  ✗ ", style: p.styles.bad}, field{text: text, style: p.styles.bad})
 	}
 	if w.Onset != nil {
-		lines = append(lines, "")
+		b.WriteString("\n")
 		switch {
 		case len(w.Causes) == 0:
-			lines = append(lines, "No change is recorded since "+p.clock(*w.Searched)+" that may have caused it.")
+			p.hang(&b, field{}, field{
+				text: "No change is recorded since " + p.clock(*w.Searched) + " that may have caused it.",
+			})
 		case !slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Likely }):
-			lines = append(lines,
-				"No likely cause is recorded since "+p.clock(*w.Searched)+". Other changes before the onset:")
+			p.hang(&b, field{}, field{
+				text: "No likely cause is recorded since " + p.clock(*w.Searched) + ". Other changes before the onset:",
+			})
 		}
 	}
 	for i := range w.Causes {
-		lines = append(lines, p.cause(&w.Causes[i], w.Causes[0].Score, *w.Onset)...)
+		p.cause(&b, &w.Causes[i], w.Causes[0].Score, *w.Onset)
 	}
 	for _, what := range w.Unread {
-		lines = append(lines, p.paint(field{text: "Not looked at: " + unread(what) + ".", style: p.styles.faint}))
+		p.hang(&b, field{}, field{text: "Not looked at: " + unread(what) + ".", style: p.styles.faint})
 	}
-	return p.write(strings.Join(lines, "\n") + "\n")
+	return p.write(b.String())
 }
 
 // unread describes what was not looked at for an answer.
@@ -77,8 +81,35 @@ func unread(what string) string {
 	return cmp.Or(known[what], cell(what))
 }
 
-// cause returns the lines of one cause.
-func (p *Printer) cause(c *v1.Cause, best float64, onset time.Time) []string {
+// maxHang is the indentation from which on texts continue at the beginning of
+// the line, because little room is left.
+const maxHang = 40
+
+// hang writes a text after a prefix. If it is wider than the terminal, it
+// continues below itself.
+func (p *Printer) hang(b *strings.Builder, prefix, text field) {
+	indent, room := twwidth.Width(prefix.text), 0
+	if p.opts.Width > 0 {
+		if indent > maxHang {
+			text.text, prefix.text, indent = prefix.text+text.text, "", 0
+		}
+		room = max(p.opts.Width-indent, minLastWidth)
+	}
+	for i, line := range p.broken([]field{text}, room) {
+		if i == 0 {
+			b.WriteString(p.paint(prefix))
+		} else {
+			b.WriteString(strings.Repeat(" ", indent))
+		}
+		b.WriteString(p.paint(line) + "\n")
+	}
+}
+
+// causeIndent is the indentation of what is written about a cause.
+const causeIndent = 17
+
+// cause writes one cause.
+func (p *Printer) cause(b *strings.Builder, c *v1.Cause, best float64, onset time.Time) {
 	likely, style := "less likely", p.styles.faint
 	if c.Likely && c.Score >= best*likelyShare {
 		likely, style = "likely", p.styles.heading
@@ -96,31 +127,26 @@ func (p *Printer) cause(c *v1.Cause, best float64, onset time.Time) []string {
 	if e.Timestamp.After(onset) {
 		relative = brief(e.Timestamp.Sub(onset)) + " after the first failure"
 	}
-	lines := []string{
-		p.paint(field{text: fmt.Sprintf(" %-12s", likely), style: style}) + fmt.Sprintf(" %s  %s  %s  %s",
-			p.clock(e.Timestamp), cell(name), cell(who), relative),
-		"                 " + cell(p.summary(e).text),
+	p.hang(b, field{text: fmt.Sprintf(" %-12s ", likely), style: style}, field{
+		text: strings.Join([]string{p.clock(e.Timestamp), cell(name), who, relative}, "  "),
+	})
+	below := func(text string, style lipgloss.Style) {
+		p.hang(b, field{text: strings.Repeat(" ", causeIndent)}, field{text: cell(text), style: style})
 	}
+	below(p.summary(e).text, lipgloss.NewStyle())
 	if len(c.Path) > 0 {
 		var steps []string
 		for i := range c.Path {
 			steps = append(steps, c.Path[i].Rule+" → "+objectName(&c.Path[i].Object))
 		}
-		lines = append(lines, "                 "+p.paint(field{
-			text: "related by " + cell(strings.Join(steps, ", ")), style: p.styles.faint,
-		}))
+		below("related by "+strings.Join(steps, ", "), p.styles.faint)
 	}
-	for _, side := range []struct {
-		mark    string
-		reasons []string
-	}{{"+", c.For}, {"-", c.Against}} {
-		if len(side.reasons) > 0 {
-			lines = append(lines, "                 "+p.paint(field{
-				text: side.mark + " " + cell(strings.Join(side.reasons, ", ")), style: p.styles.faint,
-			}))
-		}
+	if len(c.For) > 0 {
+		below("+ "+strings.Join(c.For, ", "), p.styles.faint)
 	}
-	return lines
+	if len(c.Against) > 0 {
+		below("- "+strings.Join(c.Against, ", "), p.styles.faint)
+	}
 }
 
 // objectName returns an object's kind and name: "deployment/web".

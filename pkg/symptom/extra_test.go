@@ -108,7 +108,8 @@ func TestExtra_Begin(t *testing.T) {
 		{"ends", clusters.String(), `{"lag":31}`, `{"lag":1}`, history.Update, nil, false},
 		{
 			"another begins", clusters.String(), `{"lag":31}`, `{"lag":31,"bad":true}`, history.Update,
-			[]string{"Lag: Lag", "Bad: Bad"}, true,
+			[]string{"Lag: Lag", "Bad: Bad"},
+			true,
 		},
 		{"created", clusters.String(), "", `{"bad":true}`, history.Create, []string{"Bad: Bad"}, true},
 		{"not known before", clusters.String(), "", `{"bad":true}`, history.Update, []string{"Bad: Bad"}, true},
@@ -145,11 +146,13 @@ func TestExtra_AddsToTable(t *testing.T) {
 	}{
 		{"none", `{"lag":1,` + ready + `}`, history.Update, nil, symptom.Health{State: symptom.Ready, Text: "ready"}},
 		{
-			"ready", `{"lag":31,` + ready + `}`, history.Update, []string{"Lag: Lag"},
+			"ready", `{"lag":31,` + ready + `}`, history.Update,
+			[]string{"Lag: Lag"},
 			symptom.Health{State: symptom.Failing, Text: "Lag"},
 		},
 		{
-			"unknown", `{"lag":31}`, history.Update, []string{"Lag: Lag"},
+			"unknown", `{"lag":31}`, history.Update,
+			[]string{"Lag: Lag"},
 			symptom.Health{State: symptom.Failing, Text: "Lag"},
 		},
 		{
@@ -158,7 +161,8 @@ func TestExtra_AddsToTable(t *testing.T) {
 			symptom.Health{State: symptom.Failing, Text: "not ready: Expired"},
 		},
 		{
-			"deleted", `{"lag":31}`, history.Delete, []string{"Lag: Lag"},
+			"deleted", `{"lag":31}`, history.Delete,
+			[]string{"Lag: Lag"},
 			symptom.Health{State: symptom.Done, Text: "deleted"},
 		},
 	} {

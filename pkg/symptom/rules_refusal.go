@@ -3,6 +3,8 @@ package symptom
 import (
 	"slices"
 	"strings"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // refused returns a rule's function that finds refusals of one code, in the
@@ -93,4 +95,25 @@ func cutAround(text, before, behind string) (between, rest string, ok bool) {
 	}
 	between, rest, ok = strings.Cut(text, behind)
 	return line(between, maxName), rest, ok
+}
+
+// Refusal returns the symptom of an Event about a pod that the API server
+// refused to create. created reports an Event about one that was created. The
+// record must have its object.
+//
+// StatefulSets, DaemonSets and Jobs have no condition for refusals, so their
+// Events are the only record of them.
+func Refusal(r *history.Record) (s Symptom, refused, created bool) {
+	o := newObject(r, r.Time)
+	if o.deleted || o.resource != events && o.resource != newEvents {
+		return Symptom{}, false, false
+	}
+	if o.event.reason != "FailedCreate" {
+		return Symptom{}, false, o.event.reason == "SuccessfulCreate"
+	}
+	found := o.symptoms()
+	if len(found) == 0 {
+		return Symptom{}, false, false
+	}
+	return found[0], true, false
 }

@@ -139,6 +139,9 @@ const (
 	// ParamFold returns a [FoldedPage] of root changes instead of single
 	// records. It excludes [ParamWatch], [ParamClass] and [ParamSummary].
 	ParamFold = "fold"
+	// ParamOutcome adds to each root change how it ended, and the release that
+	// made it.
+	ParamOutcome = "outcome"
 	// ParamWatch returns a stream of [StreamItem] instead of a page.
 	ParamWatch = "watch"
 
@@ -164,6 +167,8 @@ const (
 	ParamTo = "to"
 	// ParamNoise includes objects of which only noise differs.
 	ParamNoise = "noise"
+	// ParamCount counts the objects that existed at the earlier time.
+	ParamCount = "count"
 
 	// ParamHash selects the version of a document with this content, at any
 	// time.

@@ -50,6 +50,30 @@ type Event struct {
 	Summary string `json:"summary,omitempty"`
 	// Class is [ClassRoot], [ClassOnset] or [ClassConsequence].
 	Class string `json:"class"`
+	// Outcome is how a root change ended, as far as the record shows. It is
+	// absent unless [ParamOutcome] requests it.
+	Outcome *Outcome `json:"outcome,omitempty"`
+	// Delivery is the release that made a root change. It is absent unless
+	// [ParamOutcome] requests it.
+	Delivery *Delivery `json:"delivery,omitempty"`
+	// Consequences is how many versions follow from a root change, up to the
+	// next one of the object. No more than 1,000 are counted. It is absent
+	// unless [ParamOutcome] requests it.
+	Consequences int `json:"consequences,omitempty"`
+}
+
+// Delivery is a release: of Helm, Argo CD or Flux, or the cause that kubectl
+// recorded. All fields but Text and Tool may be absent.
+type Delivery struct {
+	Text      string `json:"text"`                // in a few words: "chart api-1.2.4"
+	Tool      string `json:"tool"`                // "helm", "argocd", "flux" or "kubectl"
+	Kind      string `json:"kind,omitempty"`      // "release", "app", "kustomization" or "helmrelease"
+	Name      string `json:"name,omitempty"`      // of the release or of the tool's object
+	Namespace string `json:"namespace,omitempty"` // of the release or of the tool's object
+	Chart     string `json:"chart,omitempty"`     // the Helm chart with its version
+	Revision  string `json:"revision,omitempty"`  // the number of a release, or the branch or tag
+	Commit    string `json:"commit,omitempty"`    // the complete hash of the Git commit
+	Cause     string `json:"cause,omitempty"`     // that a person or a pipeline gave
 }
 
 // Manager is a field manager and its write.
@@ -160,6 +184,17 @@ type Comparison struct {
 	To   time.Time `json:"to"`   // UTC
 	// Differences are ordered by group, resource, namespace and name.
 	Differences []Difference `json:"differences"` // never null
+	// Existed is how many objects of the query existed at From, without those
+	// that have an owner and those that Kubernetes derives from others. It is
+	// absent unless [ParamCount] requests it, and on later pages.
+	Existed *ObjectCount `json:"existed,omitempty"`
+}
+
+// ObjectCount is a number of objects.
+type ObjectCount struct {
+	Objects int `json:"objects"` // the number
+	// Relation is [AtLeast] if there are more objects.
+	Relation string `json:"relation,omitempty"`
 }
 
 // Difference describes an object that differs between two times.
@@ -191,6 +226,14 @@ type Difference struct {
 	Summary string `json:"summary,omitempty"`
 	// Noise means that only noise differs.
 	Noise bool `json:"noise,omitempty"`
+	// Remainder is what differs if a changed object is as it was in everything
+	// else that people and programs set: "status" for the status and the
+	// bookkeeping of Kubernetes, or "restart" if the time of a restart differs,
+	// too. It is absent if more differs, or only noise.
+	Remainder string `json:"remainder,omitempty"`
+	// Derived means that the object has an owner, that Kubernetes derives it
+	// from others, as Events, or that it makes it for each namespace.
+	Derived bool `json:"derived,omitempty"`
 	// Changes are all changes of an object that exists at both times. They are
 	// absent with [ParamSummary].
 	Changes []Change `json:"changes,omitempty"`

@@ -12,7 +12,7 @@ import (
 )
 
 // Forms lists the texts that [ParseTime] accepts, for the help of flags.
-const Forms = "an age like 15m or 3d, a time like 12:30 or 'yesterday 18:00', or RFC 3339"
+const Forms = "an age like 15m or 3d, a time like 12:30 or 'yesterday 18:00', RFC 3339"
 
 // ParseTime parses the value of a flag. An empty text is the zero time.
 // Otherwise, it accepts:

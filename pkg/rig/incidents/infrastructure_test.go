@@ -148,14 +148,7 @@ func infrastructure() []incident {
 			want: "horizontalpodautoscalers.autoscaling/web update", fresh: true,
 			setup: func(s *stage) {
 				onOwn(1)(s)
-				s.create(byApply, `apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: web}
-spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
-  minReplicas: 1
-  maxReplicas: 5
-  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]`)
+				s.create(byApply, autoscaler)
 				s.sleep(20e9)
 			},
 			play: func(s *stage) {
@@ -168,6 +161,16 @@ spec:
 		},
 	}
 }
+
+// autoscaler is a HorizontalPodAutoscaler of the app web.
+const autoscaler = `apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  minReplicas: 1
+  maxReplicas: 5
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]`
 
 const volume = `apiVersion: v1
 kind: PersistentVolume

@@ -10,11 +10,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
@@ -57,6 +59,7 @@ func all() (list []incident) {
 		{"people", people()},
 		{"", causeless()},
 		{"", heldOut()},
+		{"", gaps()},
 	} {
 		for _, i := range class.of {
 			if class.name != "" {
@@ -311,6 +314,7 @@ func save(ctx context.Context, log *store.Store, i incident, s *stage, end time.
 	var file bytes.Buffer
 	err := log.Excerpt(ctx, history.Extent{End: end}, func(e *history.Excerpt) error {
 		e.Baselines, e.Records = s.only(e.Baselines), s.only(e.Records)
+		s.withGap(e)
 		_, err := archive.Write(&file, e, "incidents", end, nil)
 		return err
 	})
@@ -332,6 +336,53 @@ func (s *stage) only(of iter.Seq2[*history.Record, error]) iter.Seq2[*history.Re
 				return
 			}
 		}
+	}
+}
+
+// withGap changes an excerpt to what the log would have if nothing had been
+// recorded in the stage's gap: the state at its end is found by a relist, and
+// the versions before are missing.
+func (s *stage) withGap(e *history.Excerpt) {
+	if s.gap.end.IsZero() {
+		return
+	}
+	for _, r := range e.Catalogue {
+		e.Gaps = append(e.Gaps, history.Gap{
+			Group: r.Group, Resource: r.Plural, Start: s.gap.start, End: s.gap.end, Reason: history.GapRestarted,
+		})
+	}
+	records := e.Records
+	e.Records = func(yield func(*history.Record, error) bool) {
+		var missed []*history.Record // the newest versions in the gap
+		created := map[types.UID]bool{}
+		found := func() bool {
+			for n, r := range missed {
+				if r.Verb == history.Delete && created[r.Ref.UID] {
+					continue // a relist does not find it
+				}
+				if created[r.Ref.UID] {
+					r.Verb = history.Create
+				}
+				r.InferredSince, r.Time = s.gap.start, s.gap.end.Add(time.Duration(n))
+				if !yield(r, nil) {
+					return false
+				}
+			}
+			missed = nil
+			return true
+		}
+		for r, err := range records {
+			if err == nil && r.Time.After(s.gap.start) && r.Time.Before(s.gap.end) {
+				missed = slices.DeleteFunc(missed, func(m *history.Record) bool { return m.Ref.UID == r.Ref.UID })
+				missed = append(missed, r)
+				created[r.Ref.UID] = created[r.Ref.UID] || r.Verb == history.Create
+				continue
+			}
+			if err == nil && !r.Time.Before(s.gap.end) && !found() || !yield(r, err) {
+				return
+			}
+		}
+		found()
 	}
 }
 

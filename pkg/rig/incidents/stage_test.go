@@ -47,6 +47,7 @@ var served = map[string]struct {
 	"validatingadmissionpolicybindings.admissionregistration.k8s.io": {"v1", true},
 	"validatingwebhookconfigurations.admissionregistration.k8s.io":   {"v1", true},
 	"horizontalpodautoscalers.autoscaling":                           {"v2", false},
+	"pods.metrics.k8s.io":                                            {"v1beta1", false},
 }
 
 // stage is the namespace of one incident, with the clients of its play. Its
@@ -62,6 +63,8 @@ type stage struct {
 	// from and to are the times before and after the write of the cause.
 	from, to time.Time
 	onset    time.Time // zero: when the first pod failed
+	// gap is the time of which the record has only how it ended.
+	gap struct{ start, end time.Time }
 }
 
 type stageError struct{ error }
@@ -77,6 +80,26 @@ func (s *stage) cause(do func()) {
 	s.from = time.Now()
 	do()
 	s.to = time.Now()
+}
+
+// outage makes the write of the cause while nothing is recorded. The recorder
+// records all the time: [stage.withGap] leaves out what it would have missed.
+func (s *stage) outage(do func()) {
+	s.gap.start = time.Now()
+	s.from = s.gap.start
+	s.sleep(8 * time.Second)
+	do()
+	s.sleep(12 * time.Second)
+	s.gap.end = time.Now()
+	s.to = s.gap.end
+}
+
+// in returns the stage of another namespace of the incident, and creates it.
+func (s *stage) in(suffix string) *stage {
+	other := *s
+	other.namespace = s.namespace + "-" + suffix
+	other.create(byApply, "apiVersion: v1\nkind: Namespace\nmetadata: {name: NS}")
+	return &other
 }
 
 // begins notes that the symptom begins now.
@@ -114,6 +137,7 @@ var resources = map[string]string{
 	"ValidatingWebhookConfiguration":   "validatingwebhookconfigurations.admissionregistration.k8s.io",
 	"CustomResourceDefinition":         "customresourcedefinitions.apiextensions.k8s.io",
 	"PriorityClass":                    "priorityclasses.scheduling.k8s.io",
+	"PodMetrics":                       "pods.metrics.k8s.io",
 }
 
 // create creates the objects of a manifest. NS in it is the namespace.

@@ -221,7 +221,7 @@ func endpoints() []endpoint {
 			parameters: slices.Concat([]string{v1.ParamStart, v1.ParamEnd, v1.ParamNamespace}, types,
 				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager, v1.ParamClass}, contents,
 				[]string{v1.ParamOrder}, paging,
-				[]string{v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamWatch}),
+				[]string{v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamOutcome, v1.ParamWatch}),
 			answers: query(
 				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()).orFolded(),
 					"With watch, a stream with one JSON document a line instead."),
@@ -265,7 +265,7 @@ func endpoints() []endpoint {
 		{
 			path: v1.ComparePath, id: "compareStates",
 			parameters: slices.Concat([]string{v1.ParamFrom, v1.ParamTo}, objects,
-				[]string{v1.ParamNoise, v1.ParamSummary}, paging),
+				[]string{v1.ParamNoise, v1.ParamCount, v1.ParamSummary}, paging),
 			answers: query(
 				page("A page of differences.", reflect.TypeFor[v1.Comparison]()), unchanged(),
 				invalid(onRecords()...), noState, internal,

@@ -1,0 +1,174 @@
+package query
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/delivery"
+	"github.com/watchhistory/watchhistory/pkg/fold"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/symptom"
+)
+
+// Ending is what a folded row shows of one root change.
+type Ending struct {
+	// Outcome is how the change ended, or nil if the record does not show it.
+	Outcome *Outcome
+	// Delivery is the release that made the change, or nil.
+	Delivery *delivery.Delivery
+	// Consequences is the number of versions that follow from the change, up to
+	// the next root change of the object. No more than 1,000 are counted.
+	Consequences int
+}
+
+// The bounds of the work on one ending.
+const (
+	maxEndingOnsets = 500 // in the namespace, among which those of a change are searched
+	maxTerminations = 10  // of one namespace
+)
+
+// endings finds how the root changes of a question ended, as far as the record
+// shows at the question's end.
+type endings struct {
+	*folding
+
+	read map[string]bool // the namespaces whose deletions were read
+}
+
+// endingsOf returns the endings of a question.
+func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
+	view, err := s.viewOfConsequences(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &endings{newFolding(s, view, q.End), map[string]bool{}}, nil
+}
+
+// of returns the ending of a version, or nil if it is not a root change.
+func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
+	if v.Class != history.Root || v.Initial {
+		return nil, nil
+	}
+	if err := e.readTerminations(ctx, v.Ref); err != nil {
+		return nil, err
+	}
+	row := FoldedRow{Of: v.Record}
+	row.Kind, row.Changes = fold.Single, []fold.Change{{Record: v.Record, Summary: v.Summary}}
+	if err := e.probe(ctx, []FoldedRow{row}); err != nil {
+		return nil, err
+	}
+	after, err := e.sequel(ctx, v.Record)
+	if err != nil {
+		return nil, err
+	}
+	ending := &Ending{}
+	if ending.Consequences, _, err = e.consequences(ctx, v.Record, after, maxConsequences); err != nil {
+		return nil, err
+	}
+	if ending.Outcome, err = e.ended(ctx, &row, after); err != nil {
+		return nil, err
+	}
+	full, err := newSummarizer(e.service.reader).withObject(ctx, v.Record)
+	if err != nil || full.Object == nil {
+		return ending, err
+	}
+	if d, ok := delivery.Of(full.Object, v.Managers); ok {
+		ending.Delivery = &d
+	}
+	if v.Ref.GroupResource() == services && ending.Outcome == nil && v.Verb != history.Delete {
+		ending.Outcome, err = e.selected(ctx, full, after.until)
+	}
+	return ending, err
+}
+
+// ended returns the outcome of a row with one change. The problems of what the
+// object owns are read only if its own state does not show the outcome.
+func (e *endings) ended(ctx context.Context, row *FoldedRow, after sequel) (*Outcome, error) {
+	outcome, err := e.outcome(ctx, row, after.until)
+	if err != nil || outcome != nil && outcome.State != symptom.Failing && outcome.State != symptom.Progressing {
+		return outcome, err
+	}
+	if has := e.traces[row.Of.Ref.UID]; !has.events && !has.owned {
+		return outcome, nil
+	}
+	if row.Onsets, err = e.onsets(ctx, row.Of, after); err != nil || len(row.Onsets) == 0 {
+		return outcome, err
+	}
+	return e.outcome(ctx, row, after.until)
+}
+
+// onsets returns the onsets that follow from a change, oldest first: those of
+// the object, of what it owns, and of Events about them.
+func (e *endings) onsets(ctx context.Context, of *history.Record, after sequel) (found []*Version, err error) {
+	filter := history.Filter{Start: of.Time.Add(1), End: after.until, View: e.view}
+	if of.Ref.Namespace != "" { // Events about other objects are in any namespace
+		filter.Namespace = of.Ref.Scope()
+	}
+	filter.Classes = []history.Class{history.Onset}
+	var all []*history.Record
+	for r, err := range e.service.reader.Scan(ctx, history.Scan{Filter: filter, Limit: maxEndingOnsets}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	for _, r := range all {
+		chain, err := e.chain(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(chain, func(o *history.Record) bool { return o.Ref.UID == of.Ref.UID }) {
+			found = append(found, &Version{Record: r})
+		}
+	}
+	return found, nil
+}
+
+// readTerminations reads the newest deletions of the namespace that an object
+// is, or is in.
+func (e *endings) readTerminations(ctx context.Context, of history.ObjectRef) error {
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	name := of.Namespace
+	if of.GroupResource() == namespaces {
+		name = of.Name
+	}
+	if name == "" || e.read[name] {
+		return nil
+	}
+	e.read[name] = true
+	filter := history.Filter{
+		Resources: []schema.GroupResource{namespaces}, Namespace: history.ClusterScoped, Name: name,
+		Verbs: []history.Verb{history.Delete}, End: e.end, View: e.view,
+	}
+	var all []*history.Record
+	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: maxTerminations}
+	for r, err := range e.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return err
+		}
+		all = append(all, r)
+	}
+	for _, r := range all {
+		if _, err := e.requested(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each returns a function that sets the ending of a version before it calls
+// another function. Without another one, the versions are collected in all.
+func (e *endings) each(ctx context.Context, next func(*Version) error, all *[]Version) func(*Version) error {
+	return func(v *Version) (err error) {
+		if v.Ending, err = e.of(ctx, v); err != nil {
+			return err
+		}
+		if next != nil {
+			return next(v)
+		}
+		*all = append(*all, *v)
+		return nil
+	}
+}
