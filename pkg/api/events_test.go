@@ -220,6 +220,10 @@ func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 		"/api/v1/events?empty=204":                          "empty",
 		"/api/v1/events?labelSelector=app+web":              "labelSelector",
 		"/api/v1/events?fieldSelector=metadata.name":        "fieldSelector",
+		"/api/v1/events?fieldSelector=a&fold=true":          "fieldSelector",
+		"/api/v1/events?writer=helm,!":                      "writer",
+		"/api/v1/events?fold=true&consequences=1001":        "consequences",
+		"/api/v1/events?fold=true&consequences=-1":          "consequences",
 		"/api/v1/events?fieldSelector=spec.replicas%3D1":    "fieldSelector",
 		"/api/v1/events?q=1":                                "q",
 		"/api/v1/events?q=true&q=false":                     "q",
@@ -251,6 +255,8 @@ func TestEvents_MistakeInSelectorIsExplained(t *testing.T) {
 		{"fieldSelector", "spec.replicas=1", "want metadata.name, metadata.namespace, metadata.uid, " +
 			"reason, type, spec.nodeName, status.phase, involvedObject.kind"},
 		{"fieldSelector", "a", "want fields, as in status.phase=Failed"},
+		{"text", strings.Repeat("a", 5000), "want at most 4096"},
+		{"writer", "!", "want names, as in kubectl,!argocd"},
 		{"q", "verb == missing", "parameter q: line 1, column 9: undeclared reference to 'missing'"},
 		{"q", "changed", "want true or false"},
 	} {

@@ -115,6 +115,8 @@ func TestSelector_EveryFieldHasParameter(t *testing.T) {
 		"Fields":     {v1.ParamFieldSelector, "status.phase=Failed"},
 		"Reasons":    {v1.ParamReason, "BackOff"},
 		"EventTypes": {v1.ParamType, "Warning"},
+		"Writers":    {v1.ParamWriter, "nobody"},
+		"Text":       {v1.ParamText, "nowhere"},
 		"Expression": {v1.ParamQuery, "verb == 'delete'"},
 	}
 	for field := range reflect.TypeFor[selector.Selector]().Fields() {

@@ -3,12 +3,14 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 	"github.com/watchhistory/watchhistory/pkg/writer"
 )
 
@@ -25,12 +27,18 @@ func (h *handler) folded(a *answer, r *http.Request, p parameters) {
 		}
 	}
 	q, possible, err := p.timeline()
+	if err == nil {
+		q.Consequences, err = p.consequences()
+	}
 	page := query.FoldedPage{Page: query.Page{Exact: true}}
 	if err == nil && possible {
 		page, err = h.ask(r.Context()).Folded(r.Context(), q)
 	}
+	if errors.Is(err, selector.ErrTooExpensive) {
+		err = queryError(err)
+	}
 	if err != nil {
-		h.failFixed(a, r, v1.QueryFailedText, queryError(err))
+		h.failFixed(a, r, v1.QueryFailedText, err)
 		return
 	}
 	writeGaps(a, page.Gaps)
@@ -74,6 +82,9 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 	}
 	if !r.Counted {
 		row.ConsequencesRelation = v1.AtLeast
+	}
+	for i := range r.Followed {
+		row.Followed = append(row.Followed, h.event(&r.Followed[i], true))
 	}
 	for _, v := range r.Onsets {
 		problem := v1.Problem{Timestamp: v.Time.UTC(), Object: object(v.Record), Revision: v.Revision, Text: v.Problem}

@@ -158,6 +158,8 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 		{"/api/v1/events", "fold=true"},
 		{"/api/v1/events", "fold=true&order=desc&limit=2&namespace=shop"},
 		{"/api/v1/events", "fold=true&namespace=vault,shop&q=verb%3D%3D%22delete%22"},
+		{"/api/v1/events", "fold=true&consequences=9&text=e"},
+		{"/api/v1/events", "text=hmac&summary=true&writer=!helm"},
 		{"/api/v1/events", "class=onset,root&summary=true"},
 		{"/api/v1/why/shop/pods/web", "at=2100-01-02T03:04:50Z"},
 		{"/api/v1/why/shop/deployments/web", ""},

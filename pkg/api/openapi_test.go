@@ -81,7 +81,7 @@ func newRollout(t *testing.T) *rollout {
 	first := deployment(history.Create, 1)
 	first.Initial, first.Managers = true, nil
 	set := change(history.Create, "replicasets", "shop", "web-6d4", object("apps/v1", "ReplicaSet", "web-6d4", ""))
-	set.Owners = []types.UID{first.Ref.UID}
+	set.Owners, set.Class = []types.UID{first.Ref.UID}, history.Consequence
 	pod := change(history.Create, "pods", "shop", podName, object("v1", "Pod", podName,
 		`,"status":{"phase":"Running","containerStatuses":[{"name":"app","restartCount":4,`+
 			`"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}`))
@@ -277,7 +277,9 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamClass:         {value: "onset"},
 		v1.ParamLabelSelector: {value: "app=none"}, v1.ParamFieldSelector: {value: "metadata.name=none"},
 		v1.ParamReason: {value: "None"}, v1.ParamType: {value: "None"}, v1.ParamQuery: {value: "false"},
-		v1.ParamLimit: {value: "1"}, v1.ParamCursor: {}, v1.ParamOrder: {value: "desc"},
+		v1.ParamWriter: {value: "missing"}, v1.ParamText: {value: "missing"},
+		v1.ParamConsequences: {value: "9", with: "fold=true"},
+		v1.ParamLimit:        {value: "1"}, v1.ParamCursor: {}, v1.ParamOrder: {value: "desc"},
 		v1.ParamSummary:  {value: "true"},
 		v1.ParamEmpty:    {value: "200", with: "start=2026-03-02T00:00:00Z"},
 		v1.ParamRevision: {value: "1"}, v1.ParamDescendants: {value: "true"},

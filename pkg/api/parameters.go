@@ -152,6 +152,17 @@ func (p parameters) verbs() (verbs []history.Verb, possible bool) {
 func (p parameters) selector() (*selector.Selector, error) {
 	s := &selector.Selector{Reasons: p.list(v1.ParamReason), EventTypes: p.list(v1.ParamType)}
 	var err error
+	if names := p.list(v1.ParamWriter); len(names) > 0 {
+		if s.Writers, err = selector.ParseWriters(names); err != nil {
+			return nil, invalid(v1.ParamWriter, strings.Join(names, ","),
+				"want names, as in kubectl,!argocd: "+err.Error())
+		}
+	}
+	if text := p.values.Get(v1.ParamText); text != "" {
+		if s.Text, err = selector.ParseText(text); err != nil {
+			return nil, invalid(v1.ParamText, text, err.Error())
+		}
+	}
 	if text := strings.Join(p.all(v1.ParamLabelSelector), ","); text != "" {
 		if s.Labels, err = selector.ParseLabels(text); err != nil {
 			return nil, invalid(v1.ParamLabelSelector, text,
@@ -177,7 +188,23 @@ func (p parameters) selector() (*selector.Selector, error) {
 
 // contentFilters returns the parameters that [parameters.selector] parses.
 func contentFilters() []string {
-	return []string{v1.ParamLabelSelector, v1.ParamFieldSelector, v1.ParamReason, v1.ParamType, v1.ParamQuery}
+	return []string{
+		v1.ParamLabelSelector, v1.ParamFieldSelector, v1.ParamReason, v1.ParamType, v1.ParamWriter, v1.ParamText,
+		v1.ParamQuery,
+	}
+}
+
+// consequences parses how many consequences of each folded row are returned.
+func (p parameters) consequences() (int, error) {
+	text := p.values.Get(v1.ParamConsequences)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > v1.MaxConsequences {
+		return 0, invalid(v1.ParamConsequences, text, "want a number from 0 to "+strconv.Itoa(v1.MaxConsequences))
+	}
+	return n, nil
 }
 
 // queryError returns an error of the expression in [v1.ParamQuery], which

@@ -24,6 +24,8 @@ func (o *frontOptions) addFlags(cmd *cobra.Command) {
 	since.DefValue, o.since = frontSince, frontSince
 	o.output.addFlags(cmd)
 	o.addSelectorFlags(cmd)
+	o.addFoldFlags(cmd)
+	o.addWatchFlags(cmd)
 	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
 		"Show all namespaces, including cluster-scoped objects.")
 }

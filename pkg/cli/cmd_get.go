@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +18,14 @@ type getOptions struct {
 
 	selector      string // a label selector
 	fieldSelector string
-	query         string // a CEL expression
+	query         string   // a CEL expression
+	who           []string // writers; "!" excludes one
+	grep          string   // a text
 	allNamespaces bool
 	showNoise     bool
 	exitCode      bool
 	flat          bool // each version, instead of folded rows
+	expand        int  // consequences of each folded row
 	watch         bool // continue with further changes
 	watchOnly     bool // show only further changes
 }
@@ -40,8 +44,16 @@ func newGet(conn *connection) *cobra.Command {
 			Types and names have the same forms as in kubectl: deploy, deployments.apps, pods,svc, all,
 			deploy web or deploy/web. Deleted objects and removed types keep their history.
 
-			The formats json, yaml and templates print records as the REST API returns them. To print an
-			object as it was, use history with --revision.
+			The formats json, yaml, custom-columns and templates print records as the REST API returns
+			them, and --sort-by sorts by their fields. To print an object as it was, use history with
+			--revision.
+
+			With --expand, the first consequences are below each change. What the table shows is then
+			still counted in folded rows by --limit.
+
+			--who selects changes by their writers, and --grep by a text in their summary, problem or
+			TYPE/NAME. The recorder selects, so --limit counts what is shown. A folded row is shown with
+			all of its changes if one of its writers, and one of its changes or problems, is selected.
 
 			--selector and --field-selector select changes of objects as in kubectl get, by the labels
 			and fields that the object had in that version. --query is an expression in CEL, the language
@@ -60,8 +72,9 @@ func newGet(conn *connection) *cobra.Command {
 			Changes may be missing there.
 
 			With --watch, further changes follow as they are recorded, until the command is
-			interrupted. It reconnects if the connection is lost, and neither omits nor repeats a
-			change. Each change is then a document of its own: with -o json, one line.`),
+			interrupted, and how they ended, once that is known or has changed. It reconnects if the
+			connection is lost, and neither omits nor repeats a change. In formats but tables, each
+			version is then a document of its own: with -o json, one line.`),
 		Example: examples(conn.env, `
 			# What happened in the namespace shop within the last 15 minutes
 			watchhistory get -n shop --since 15m
@@ -71,6 +84,12 @@ func newGet(conn *connection) *cobra.Command {
 
 			# Every version of everything in the namespace shop
 			watchhistory get -n shop --flat
+
+			# What people and Argo CD changed, and what Kubernetes did because of it
+			watchhistory get -n shop --who kubectl,argocd --expand
+
+			# Changes of the image or the name 1.5.0-rc1, by all but the autoscaler
+			watchhistory get -A --grep 1.5.0-rc1 --who '!hpa'
 
 			# Changes of objects with a label, and Events with a reason
 			watchhistory get -n shop -l app=web
@@ -83,6 +102,9 @@ func newGet(conn *connection) *cobra.Command {
 			# Changes of pods as they happen, after those of the last minute
 			watchhistory get pods -n shop --since 1m -w
 
+			# Who changed what, in columns of your own, by the name of the object
+			watchhistory get -A --since 1h --sort-by .resourceName -o custom-columns=TIME:.timestamp,NAME:.resourceName,WHO:.managers[*].manager,WHAT:.summary
+
 			# All changes of one Deployment and one ConfigMap, as JSON
 			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),
 		ValidArgsFunction: conn.completeMany,
@@ -93,11 +115,22 @@ func newGet(conn *connection) *cobra.Command {
 	o.addSelectorFlags(cmd)
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
 		"Show all namespaces, including cluster-scoped objects.")
-	cmd.Flags().BoolVar(&o.flat, "flat", false, "Show every version, and fold nothing.")
+	o.addFoldFlags(cmd)
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	o.addWatchFlags(cmd)
 	return cmd
+}
+
+// defaultExpanded is how many consequences --expand without a number shows.
+const defaultExpanded = "10"
+
+// addFoldFlags adds the flags that select how much is folded.
+func (o *getOptions) addFoldFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.flat, "flat", false, "Show every version, and fold nothing.")
+	cmd.Flags().IntVar(&o.expand, "expand", 0,
+		"Below each change, also show what followed from it: the first "+defaultExpanded+", or --expand=N.")
+	cmd.Flags().Lookup("expand").NoOptDefVal = defaultExpanded
 }
 
 // addSelectorFlags adds the flags that select changes by their contents. The
@@ -111,18 +144,44 @@ func (o *getOptions) addSelectorFlags(cmd *cobra.Command) {
 		"Only show changes of objects with these fields; supports '=', '==' and '!=', as in reason=BackOff.")
 	fs.StringVarP(&o.query, "query", "q", "",
 		"Only show changes for which this CEL expression over object, old, changed, managers and verb is true.")
-	for _, name := range []string{"selector", "field-selector", "query"} {
+	fs.StringSliceVar(&o.who, "who", nil,
+		"Only show changes by these writers, as the table names them: kubectl, argocd, '?'; '!kcm' excludes one.")
+	fs.StringVar(&o.grep, "grep", "",
+		"Only show changes with this plain text in their summary, problem or TYPE/NAME. "+
+			"Case matters only if it has a capital letter.")
+	for _, name := range []string{"selector", "field-selector", "query", "who", "grep"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 }
 
 // selects reports whether a flag selects changes by their contents.
-func (o *getOptions) selects() bool { return o.selector+o.fieldSelector+o.query != "" }
+func (o *getOptions) selects() bool {
+	return o.selector+o.fieldSelector+o.query+o.grep != "" || len(o.who) > 0
+}
+
+// filters returns the flags that select changes by their contents, as they are
+// typed.
+func (o *getOptions) filters() string {
+	var flags []string
+	for _, f := range []struct{ flag, value string }{
+		{"-l ", o.selector},
+		{"--field-selector ", o.fieldSelector},
+		{"-q ", o.query},
+		{"--who ", strings.Join(o.who, ",")},
+		{"--grep ", o.grep},
+	} {
+		if f.value != "" {
+			flags = append(flags, f.flag+f.value)
+		}
+	}
+	return strings.Join(flags, " ")
+}
 
 // run writes the timeline, and the notes about what it does not contain. With
 // --exit-code, it returns [errFound] if it wrote a change.
 func (o *getOptions) run(ctx context.Context, args []string) error {
 	shown := 0
+	o.noPager = o.noPager || o.watches()
 	err := o.withSession(ctx, func(s *session) error {
 		if o.allNamespaces {
 			s.namespace = history.AllNamespaces
@@ -134,7 +193,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		queries := o.queries(s, subjects)
 		for i := range queries {
 			queries[i].LabelSelector, queries[i].FieldSelector = o.selector, o.fieldSelector
-			queries[i].Expression = o.query
+			queries[i].Expression, queries[i].Writers, queries[i].Text = o.query, o.who, o.grep
 			queries[i].Outcome = !o.isLean()
 		}
 		if o.watches() {

@@ -13,9 +13,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// folds reports whether the timeline is folded. Formats for programs, and
-// columns of single versions, are not.
-func (o *getOptions) folds() bool { return o.format == "" && !o.flat && !o.showNoise }
+// folds reports whether the timeline is folded. Formats for programs, columns
+// and the order of single versions are not.
+func (o *getOptions) folds() bool { return o.format == "" && !o.flat && !o.showNoise && o.sortBy == "" }
 
 // runFolded writes folded rows, and returns how many. If there are none, or
 // only problems of the given types, it writes nothing and reports false.
@@ -24,7 +24,7 @@ func (o *getOptions) runFolded(
 ) (folded bool, shown int, err error) {
 	queries = slices.Clone(queries)
 	for i := range queries {
-		queries[i].Summary = false
+		queries[i].Summary, queries[i].Consequences = false, o.expand
 	}
 	found, err := s.newestRows(ctx, queries, &o.window)
 	switch {
@@ -33,14 +33,18 @@ func (o *getOptions) runFolded(
 	case err != nil:
 		return false, 0, err
 	}
-	changed := slices.ContainsFunc(found.rows, func(r v1.Row) bool { return len(r.Changes) > 0 })
-	if len(found.rows) == 0 || len(subjects) > 0 && !changed {
+	if len(found.rows) == 0 || len(subjects) > 0 && !hasChange(found.rows) {
 		return false, 0, nil
 	}
-	if err := o.showRows(s, found); err != nil {
+	if err := o.showRows(s, found, o.printer(&o.env, o.allNamespaces, false)); err != nil {
 		return false, 0, err
 	}
 	return true, len(found.rows), o.reportMissing(ctx, s, subjects, &found.result, false)
+}
+
+// hasChange reports whether a row has a root change.
+func hasChange(rows []v1.Row) bool {
+	return slices.ContainsFunc(rows, func(r v1.Row) bool { return len(r.Changes) > 0 })
 }
 
 // noteConsequences writes notes instead of a page whose versions all follow
@@ -84,15 +88,20 @@ func (s *session) newestRows(ctx context.Context, queries []client.EventsQuery, 
 
 // readRows is [session.read] for folded rows.
 func (s *session) readRows(ctx context.Context, q client.EventsQuery, w *window, r *foldedResult) error {
+	newest := time.Time{}
 	for n := 0; ; {
 		q.Limit = w.pageSize(n)
 		page, err := s.Folded(ctx, q)
 		if err != nil {
 			return err
 		}
+		for i := range page.Rows {
+			newest = latest(newest, newestIn(&page.Rows[i]))
+		}
 		r.rows = append(r.rows, page.Rows...)
 		n += len(page.Rows)
 		if !page.HasMore || w.limit > 0 && n >= w.limit {
+			r.newestOf = append(r.newestOf, newest)
 			r.endQuery(q, n, &page.Page)
 			return nil
 		}
@@ -101,15 +110,14 @@ func (s *session) readRows(ctx context.Context, q client.EventsQuery, w *window,
 }
 
 // showRows writes what the record does not contain, a heading, and the rows.
-func (o *getOptions) showRows(s *session, found *foldedResult) error {
-	p := o.printer(&o.env, o.allNamespaces, false)
+func (o *getOptions) showRows(s *session, found *foldedResult, p *render.Printer) error {
 	found.coverage.note(&o.queryOptions, false)
 	o.env.note(found.ignored.note())
 	if found.cut {
 		o.env.note(fmt.Sprintf("Showing the newest %d rows, from %s on: --limit=0 shows all.", len(found.rows),
 			found.rows[0].Start.In(o.location).Format(time.TimeOnly)))
 	}
-	heading := render.Heading{Namespace: string(s.namespace), Start: o.start, End: o.end}
+	heading := render.Heading{Namespace: string(s.namespace), Start: o.start, End: o.end, Only: o.filters()}
 	if s.namespace == history.AllNamespaces {
 		heading.Namespace = "all namespaces"
 	}

@@ -42,6 +42,14 @@ func (o *getOptions) validate() error {
 		return invalidf("--until and --watch can't be combined")
 	case o.watches() && o.exitCode:
 		return invalidf("--exit-code and --watch can't be combined")
+	case o.expand < 0 || o.expand > v1.MaxConsequences:
+		return invalidf("--expand %d: want a number from 0 to %d", o.expand, v1.MaxConsequences)
+	case o.expand > 0 && o.watches():
+		return withAdvice("--flat --watch shows every version.", "--expand and --watch can't be combined")
+	case o.expand > 0 && !o.folds():
+		return invalidf("--expand needs a folded table: it excludes --flat, --show-noise, --sort-by and --output")
+	case o.sortBy != "" && o.watches():
+		return invalidf("--sort-by and --watch can't be combined")
 	}
 	return o.queryOptions.validate()
 }
@@ -56,6 +64,7 @@ type follower struct {
 	until   []time.Time                   // of the newest record of each query that was written
 	gaps    map[gapID]time.Time           // the ends of gaps that were written, zero if they were open
 	outside map[schema.GroupResource]bool // resources that have no objects in the namespace
+	only    map[schema.GroupResource]bool // resources whose gaps are written; nil: all
 	lost    map[int]bool                  // the streams that are disconnected
 	wait    []client.Update               // gaps that wait for others
 }
@@ -88,6 +97,11 @@ func (o *getOptions) follow(
 ) error {
 	if len(queries) > maxWatched {
 		return invalidf("--watch: %d objects, want at most %d; watch their types instead", len(queries), maxWatched)
+	}
+	if o.folds() {
+		if folded, err := o.followRows(ctx, s, subjects, queries); folded || err != nil {
+			return err
+		}
 	}
 	f := &follower{
 		o: o, env: &o.env, queries: slices.Clone(queries), until: make([]time.Time, len(queries)),
@@ -227,7 +241,7 @@ func (f *follower) write(u *streamUpdate) error {
 // Several streams have the same gaps.
 func (f *follower) addGap(u *client.Update) {
 	id := idOfGap(&u.Gap)
-	if f.outside[id.resource] {
+	if f.outside[id.resource] || f.only != nil && !f.only[id.resource] {
 		return
 	}
 	end, written := f.gaps[id]
@@ -247,6 +261,11 @@ func (f *follower) addGap(u *client.Update) {
 
 // flushGaps writes the gaps that wait.
 func (f *follower) flushGaps() error {
+	return f.flush(func(gaps []v1.Gap) error { return f.printer.Timeline(nil, gaps) })
+}
+
+// flush writes the gaps that wait by a table without records.
+func (f *follower) flush(table func([]v1.Gap) error) error {
 	if len(f.wait) == 0 {
 		return nil
 	}
@@ -268,5 +287,5 @@ func (f *follower) flushGaps() error {
 	if err := f.printer.Dismissed(dismissed); err != nil {
 		return err
 	}
-	return f.printer.Timeline(nil, changed)
+	return table(changed)
 }

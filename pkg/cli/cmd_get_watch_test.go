@@ -95,7 +95,7 @@ func (r *recording) writeMap(name string) {
 func TestGetWatch_ContinuesTable(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
-	f := follow(t, r, "get", "-w", "--since", "9m")
+	f := follow(t, r, "get", "--flat", "-w", "--since", "9m")
 	f.has("wolf/grey")
 	for _, name := range []string{"one", "two"} {
 		r.writeMap(name)
@@ -194,7 +194,7 @@ func TestGetWatch_FormatsWriteDocuments(t *testing.T) {
 func TestGetWatch_OnlyNewChanges(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
-	f := follow(t, r, "get", "deploy/web", "cm/one", "--watch-only", "--no-headers")
+	f := follow(t, r, "get", "deploy/web", "cm/one", "--flat", "--watch-only", "--no-headers")
 	for range 3000 { // until both streams are open
 		if r.streams.Load() == 4 { // two of them for the positions
 			break

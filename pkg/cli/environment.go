@@ -36,6 +36,7 @@ type Environment struct {
 
 	noEscapes   bool                 // a terminal among the streams does not support escape sequences
 	progress    *progressLine        // nil means that no progress is shown
+	paging      *paging              // nil means that no pager is used
 	mayLogIn    bool                 // a credential plugin may prompt
 	clockOffset func() time.Duration // the recorder's time minus Now; nil before a recorder is connected
 }

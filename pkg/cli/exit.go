@@ -32,7 +32,7 @@ var errFound = errors.New("found something")
 // library without contexts, a credential plugin that waits for input, or a full
 // pipe can block it. The caller is expected to exit the process then.
 func Main(ctx context.Context, env Environment, args []string) int {
-	env.progress = &progressLine{w: env.ErrOut}
+	env.progress, env.paging = &progressLine{w: env.ErrOut}, &paging{}
 	restoreState, restoreEscapes := terminalState(env.In), env.prepareTerminals()
 	finished := make(chan int, 1)
 	go func() { finished <- run(ctx, env, args) }()
@@ -42,6 +42,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		return code
 	case <-ctx.Done():
 	}
+	env.paging.stop()
 	// Most commands end soon after their context.
 	waitAtMost(interruptTimeout, func() { <-finished })
 	waitAtMost(interruptTimeout, func() { // writes to the terminal may block

@@ -45,6 +45,9 @@ func parameterFlags() map[string]string {
 		v1.ParamFrom:          "--from",
 		v1.ParamTo:            "--to",
 		v1.ParamDepth:         "--depth",
+		v1.ParamWriter:        "--who",
+		v1.ParamText:          "--grep",
+		v1.ParamConsequences:  "--expand",
 	}
 }
 

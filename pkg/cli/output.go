@@ -27,6 +27,11 @@ type output struct {
 	timezone   string
 	color      string
 	templates  *genericclioptions.KubeTemplatePrintFlags
+	sortBy     string
+
+	columns       *render.Columns // of format
+	columnPrinter *render.Printer // of a table with columns that continues
+	sortPath      *render.Path    // of sortBy
 
 	location *time.Location // of timezone
 	objects  bool           // documents contain the objects themselves instead of records
@@ -38,6 +43,7 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&o.noHeaders, "no-headers", false, "Do not print the headers of tables.")
 	fs.BoolVar(&o.timestamps, "timestamps", false, "Print times instead of ages.")
+	o.addSortFlag(cmd)
 }
 
 // addFormatFlags adds the flags of an output that has neither columns nor
@@ -58,7 +64,8 @@ func (o *output) addFormatFlags(cmd *cobra.Command) {
 
 // formats returns the values of --output.
 func (o *output) formats() []string {
-	return append([]string{"json", "yaml", "name", "wide"}, o.templates.AllowedFormats()...)
+	return append([]string{"json", "yaml", "name", "wide", customColumns, customColumnsFile},
+		o.templates.AllowedFormats()...)
 }
 
 // complete parses --timezone.
@@ -74,9 +81,15 @@ func (o *output) validate() error {
 	if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
 		return invalidf("--color %q: want auto, always or never", o.color)
 	}
+	if err := o.parseSort(); err != nil {
+		return err
+	}
 	switch o.format {
 	case "", "wide", "json", "yaml", "name":
 		return nil
+	}
+	if found, err := o.parseColumns(); found {
+		return err
 	}
 	if _, err := o.templates.ToPrinter(o.format); genericclioptions.IsNoCompatiblePrinterError(err) {
 		return invalidf("--output %q: want one of %s", o.format, strings.Join(o.formats(), ", "))
@@ -91,7 +104,10 @@ func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 
 // isLean reports whether the output needs no object bodies. Bodies are most of
 // a response, and the recorder has to decode them.
-func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
+func (o *output) isLean() bool {
+	return (o.isTable() || o.format == "name") &&
+		!strings.Contains(o.sortBy, "objectChanges") && !strings.Contains(o.sortBy, "annotations")
+}
 
 // printer returns a printer for the output, and ends the progress line.
 // namespaces adds a column to tables, and noise includes noise in diffs.
@@ -113,6 +129,13 @@ type table func([]v1.Event, []v1.Gap) error
 // p must be a printer of o. table is the method of p that writes the table of
 // the command.
 func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
+	events, err := o.sorted(events)
+	if err != nil {
+		return err
+	}
+	if o.sortPath != nil {
+		gaps = nil // they are between times
+	}
 	switch o.format {
 	case "name":
 		return p.Names(events)
@@ -120,7 +143,7 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 		return table(events, gaps)
 	}
 	// The other formats write a document: of records, or of the objects.
-	document, err := any(render.Items{Items: events}), error(nil)
+	document := any(render.Items{Items: events})
 	if o.objects {
 		if document, err = render.Objects(events); err != nil {
 			return err
@@ -165,8 +188,12 @@ func (o *output) writeOne(env *Environment, p *render.Printer, e *v1.Event) erro
 }
 
 // writeTemplate writes a document through a JSONPath or Go template, which gets
-// the document of -o json. Whole numbers are kept as integers.
+// the document of -o json, or with the columns of the user. Whole numbers are
+// kept as integers.
 func (o *output) writeTemplate(env *Environment, document any) error {
+	if o.columns != nil {
+		return o.writeColumns(env, document)
+	}
 	printer, err := o.templates.ToPrinter(o.format)
 	if err != nil {
 		return invalidf("--output %q: %v", o.format, err)

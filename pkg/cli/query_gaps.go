@@ -52,10 +52,14 @@ func (s *session) gapsIn(ctx context.Context, scope history.NamespaceScope, gaps
 // hidesGaps returns the flag because of which the output has no gap rows, or
 // "".
 func (o *output) hidesGaps() string {
-	if o.isTable() {
+	switch {
+	case o.sortBy != "":
+		return "--sort-by"
+	case o.isTable():
 		return ""
+	default:
+		return "--output"
 	}
-	return "--output"
 }
 
 // writeGapsOnly writes a table of gaps, if nothing else is to be written, and a

@@ -26,6 +26,10 @@ func New(env Environment) *cobra.Command {
 			The recorder is found in the cluster of the kubeconfig and reached through the API server.
 			Use --recorder-url for another recorder.
 
+			Output that is longer than the screen is shown in a pager, as in git: the command in
+			KUBECTL_WATCHHISTORY_PAGER, otherwise in PAGER, otherwise less with the options FRX, unless
+			LESS is set. --no-pager and an empty command turn that off. Pipes, and --watch, have none.
+
 			On a terminal, characters that are unsafe or invisible are escaped. In a pipe, -o yaml, name
 			and templates write the data unchanged.
 
@@ -39,6 +43,12 @@ func New(env Environment) *cobra.Command {
 		Example: examples(env, `
 			# What happened in the namespace shop within the last 15 minutes
 			watchhistory -n shop --since 15m
+
+			# The same, and what happens from now on
+			watchhistory -n shop --since 15m -w
+
+			# What people changed, with what followed from each change
+			watchhistory -n shop --who kubectl --expand
 
 			# Who changed the image of a Deployment today, in all namespaces
 			watchhistory -A --since 24h -q 'changed.exists(p, p.endsWith(".image"))'`),

@@ -39,6 +39,7 @@ type connection struct {
 	sendLogin bool   // send the kubeconfig's credentials to the URL
 	namespace string // of the recorder
 	mode      string
+	noPager   bool // write to the terminal
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
 	nonInteractive bool   // no user can answer prompts
@@ -88,6 +89,7 @@ func (c *connection) addFlags(root *cobra.Command) {
 		"Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
 	fs.StringVar(&c.mode, "connect", string(kube.Auto),
 		"How to reach the recorder: auto, port-forward, proxy or direct.")
+	fs.BoolVar(&c.noPager, "no-pager", false, "Do not show output in a pager if it is longer than the screen.")
 	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
 		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct},
@@ -237,7 +239,8 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 }
 
 // withSession calls query with an open session, and closes it. On a terminal it
-// shows progress until there is output.
+// shows progress until there is output, and a pager if the output is longer
+// than the screen.
 //
 // Errors get hints here, where all of them pass. The warning about clocks
 // follows the query, because the offset is measured with the first response.
@@ -251,7 +254,9 @@ func (c *connection) withSession(ctx context.Context, query func(*session) error
 		return c.withHint(err)
 	}
 	defer s.Close()
-	err = query(s)
-	c.env.warnOfSkew()
+	err = c.inPager(func() error {
+		defer c.env.warnOfSkew()
+		return query(s)
+	})
 	return c.withHint(err)
 }

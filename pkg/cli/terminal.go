@@ -12,8 +12,11 @@ import (
 const defaultWidth = 80
 
 // terminalWidth returns the number of columns of the terminal that w writes to,
-// or 0 if w is not a terminal.
+// or 0 if w is not a terminal. A pager is one.
 func terminalWidth(w io.Writer) int {
+	if p, ok := w.(*pager); ok {
+		return p.cols
+	}
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits
 		return 0

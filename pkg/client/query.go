@@ -37,6 +37,12 @@ type EventsQuery struct {
 	// Reasons and EventTypes select Kubernetes Events by reason and type; any
 	// of these.
 	Reasons, EventTypes []string
+	// Writers selects by who wrote, in the words of operators: "kubectl",
+	// "argocd", "?". A "!" before a name excludes the writer.
+	Writers []string
+	// Text is in the summary, the problem or the name. Case matters only if it
+	// has a capital letter.
+	Text string
 	// Expression is a CEL expression that is true for the records.
 	Expression string
 
@@ -47,6 +53,10 @@ type EventsQuery struct {
 	// Outcome adds to each root change how it ended, and the release that made
 	// it.
 	Outcome bool
+
+	// Consequences is how many consequences of each row [Client.Folded] returns
+	// at most, up to [v1.MaxConsequences].
+	Consequences int
 }
 
 // values returns the query as parameters of the API.
@@ -71,7 +81,12 @@ func (q *EventsQuery) values() url.Values {
 	setText(v, v1.ParamFieldSelector, q.FieldSelector)
 	addTexts(v, v1.ParamReason, q.Reasons)
 	addTexts(v, v1.ParamType, q.EventTypes)
+	addTexts(v, v1.ParamWriter, q.Writers)
+	setText(v, v1.ParamText, q.Text)
 	setText(v, v1.ParamQuery, q.Expression)
+	if q.Consequences > 0 {
+		v.Set(v1.ParamConsequences, strconv.Itoa(q.Consequences))
+	}
 	setFlag(v, v1.ParamOutcome, q.Outcome)
 	return v
 }

@@ -142,7 +142,7 @@ func (w *watch) run(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return fmt.Errorf("watch %s: %w", w.client.options.Name, context.Cause(ctx))
-		case !w.connected, isPermanent(err), unauthorized == maxUnauthorized:
+		case !w.connected, IsPermanent(err), unauthorized == maxUnauthorized:
 			return err
 		}
 		if err := w.deliver(Update{Type: Disconnected, Err: err, Cursor: w.cursor}); err != nil {
@@ -159,8 +159,8 @@ func (w *watch) run(ctx context.Context) error {
 	}
 }
 
-// isPermanent reports whether a new attempt would get the same error.
-func isPermanent(err error) bool {
+// IsPermanent reports whether a new attempt would get the same error.
+func IsPermanent(err error) bool {
 	switch history.CodeOf(err) {
 	case history.Invalid, history.NotFound, history.Forbidden, history.Gone:
 		return true

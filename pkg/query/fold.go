@@ -74,6 +74,9 @@ type FoldedRow struct {
 	// AfterChange is an earlier change on the page, of configuration that the
 	// failing object of this row uses. It is nil if there is none.
 	AfterChange *history.Record
+	// Followed are the first consequences, oldest first, without those that are
+	// only noise: at most [Timeline.Consequences]. They have no objects.
+	Followed []Version
 	// Consequences is the number of versions that follow from the changes, up
 	// to the next root change of the same object or the end of the question. If
 	// it is not Counted, there are more.
@@ -97,7 +100,8 @@ func (r *FoldedRow) Start() time.Time {
 }
 
 // Folded returns a page of folded rows. The question's Classes, Each and Rest
-// are ignored, and its Limit is the number of rows.
+// are ignored, and its Limit is the number of rows. The writers and the text of
+// its selector select rows, and not versions.
 //
 // Each root change of the question is in exactly one row of one page.
 func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
@@ -106,6 +110,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 		return FoldedPage{}, err
 	}
 	f := newFolding(s, view, q.End)
+	f.keep, f.expanded = rowFilter(&q), q.Consequences
 	folded, err := f.page(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
@@ -184,7 +189,10 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if row.Outcome, err = f.outcome(ctx, row, ends); err != nil {
 		return err
 	}
-	return f.surround(ctx, row, last.until)
+	if err = f.surround(ctx, row, last.until); err != nil {
+		return err
+	}
+	return f.expand(ctx, row, last.until)
 }
 
 // viewOfConsequences returns what the caller may read in the namespaces of a
@@ -202,11 +210,13 @@ func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.V
 
 // folding makes the rows of one page. Its rows may be completed concurrently.
 type folding struct {
-	service *Service
-	view    history.View
-	end     time.Time      // of the question; zero: none
-	extra   *symptom.Extra // configured rules
-	mu      sync.Mutex     // guards owners, owning and uses
+	service  *Service
+	view     history.View
+	end      time.Time             // of the question; zero: none
+	extra    *symptom.Extra        // configured rules
+	keep     func(*FoldedRow) bool // whether a row is selected; nil: all are
+	expanded int                   // consequences of a row that are returned
+	mu       sync.Mutex            // guards owners, owning and uses
 	// owners has the newest version of each owner that was looked up. It is nil
 	// if there is none.
 	owners map[types.UID]*history.Record
@@ -267,6 +277,7 @@ func (f *folding) rows(ctx context.Context, versions []Version, order history.Or
 	if err != nil {
 		return nil, err
 	}
+	rows = f.kept(rows)
 	slices.SortStableFunc(rows, func(a, b FoldedRow) int {
 		if order == history.NewestFirst {
 			a, b = b, a

@@ -192,6 +192,12 @@ func (m *search) matches(ctx context.Context, r *history.Record) (bool, error) {
 	if err != nil || !m.selector.MatchesObject(visible) {
 		return false, err
 	}
+	if text := m.selector.Text; text != nil {
+		described, err := m.describe(ctx, r, visible)
+		if err != nil || !text.MatchesVersion(visible, described) {
+			return false, err
+		}
+	}
 	if m.selector.Expression == nil {
 		return true, nil
 	}
@@ -206,6 +212,21 @@ func (m *search) matches(ctx context.Context, r *history.Record) (bool, error) {
 		return m.visible(ctx, before)
 	}
 	return m.selector.Expression.Matches(ctx, selector.Version{Record: visible, Previous: previous})
+}
+
+// describe returns the summary of a record, as the caller may see it. If it is
+// not stored, previous versions are read.
+func (m *search) describe(ctx context.Context, r, visible *history.Record) (history.Summary, error) {
+	if visible.Summary != nil {
+		return *visible.Summary, nil
+	}
+	reads := m.versions.reads
+	described, err := m.versions.summary(ctx, r)
+	m.effort -= effortPrevious * (1 + m.versions.reads - reads)
+	if visible != r {
+		described.Text, described.Problem = hide(described.Text), hide(described.Problem)
+	}
+	return described, err
 }
 
 // visible returns a record as the caller may see it: without the hashes of

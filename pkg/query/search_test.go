@@ -232,6 +232,27 @@ func filterCases(t *testing.T) (cases []filterCase) {
 			return at(d.object, "metadata", "labels", "app") == "web" || d.Verb == history.Delete
 		})
 	sel("many changes", expression(t, `size(changed) >= 4`), func(d *decoded) bool { return len(d.changed()) >= 4 })
+	writers, err := selector.ParseWriters([]string{"kube", "helm", "!kube-controller-manager"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sel("writers", &selector.Selector{Writers: writers}, func(d *decoded) bool {
+		return slices.ContainsFunc(d.Managers, func(m history.Manager) bool {
+			return m.Name != "kube-controller-manager" &&
+				(m.Name == "helm" || m.Name == "kube" || strings.HasPrefix(m.Name, "kube-"))
+		})
+	})
+	text := func(text string) *selector.Selector {
+		t.Helper()
+		parsed, err := selector.ParseText(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &selector.Selector{Text: parsed}
+	}
+	sel("text in a name", text("d/x"), func(d *decoded) bool { return d.Kind == "Pod" && d.Ref.Name == "x" })
+	sel("unknown text, with case", text("a Summ"), func(*decoded) bool { return false })
+	sel("text in a summary", text("a summ"), func(d *decoded) bool { return d.Summary != nil })
 	sel("metadata only", expression(t, `verb != "update" && "helm" in managers`), func(d *decoded) bool {
 		return d.Verb != history.Update && d.wroteBy("helm")
 	})

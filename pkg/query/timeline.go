@@ -35,6 +35,10 @@ type Timeline struct {
 	// the log for each.
 	Endings bool
 
+	// Consequences is the largest number of consequences of each row of a
+	// folded page that are returned.
+	Consequences int
+
 	// Each, if set, is called with the versions of the page, in order, instead
 	// of collecting them in [Page.Versions]. It must not keep the version. Its
 	// error ends the query and is returned.

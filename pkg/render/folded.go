@@ -17,23 +17,136 @@ import (
 // gaps in the order of their starts. Nothing is cut: texts that are wider than
 // the terminal continue on further lines. On a narrow terminal, they begin
 // below the other columns.
+//
+// A second call continues the table.
 func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
-	columns := make([][]field, len(rows))
+	columns, texts := make([][]field, len(rows)), make([][]field, len(rows))
 	for i := range rows {
 		r := &rows[i]
-		if p.opts.Namespaces {
-			columns[i] = plain(cell(r.Object.Namespace))
-		}
-		columns[i] = append(columns[i], field{text: p.clock(r.Start)}, p.writers(r), field{text: cell(subject(r))})
-	}
-	texts := make([][]field, len(rows))
-	for i := range rows {
-		texts[i] = append([]field{p.folded(&rows[i])}, p.outcome(&rows[i])...)
+		columns[i] = p.columns(r, r.Start, p.writers(r))
+		texts[i] = append([]field{p.folded(r)}, p.outcome(r)...)
 	}
 	return p.besides(columns, texts, func(lines [][]field, of []int) [][]field {
+		lines, of = p.expanded(rows, lines, of)
 		at := func(i int) time.Time { return rows[of[i]].Start }
 		return p.insertGaps(lines, at, history.OldestFirst, gaps)
 	})
+}
+
+// expanded adds the consequences of rows below their lines. of has the row of
+// each line.
+func (p *Printer) expanded(rows []v1.Row, lines [][]field, of []int) (all [][]field, ofAll []int) {
+	for n, i := range of {
+		all, ofAll = append(all, lines[n]), append(ofAll, i)
+		if n < len(of)-1 && of[n+1] == i {
+			continue
+		}
+		for _, line := range p.consequences(&rows[i]) {
+			all, ofAll = append(all, []field{line}), append(ofAll, i)
+		}
+	}
+	return all, ofAll
+}
+
+// maxNameWidth is the width of the names of consequences up to which their
+// summaries are aligned.
+const maxNameWidth = 48
+
+// consequences returns a faint line for each consequence that a row has, and
+// one with the number of the others.
+func (p *Printer) consequences(r *v1.Row) (lines []field) {
+	if len(r.Followed) == 0 {
+		return nil
+	}
+	width, indent := 0, strings.Repeat(" ", expandedIndent)
+	if p.stacked { // below the texts
+		indent += "  "
+	}
+	names := make([]string, len(r.Followed))
+	for i := range r.Followed {
+		names[i] = cell(regardedName(&r.Followed[i]))
+		if w := twwidth.Width(names[i]); w <= maxNameWidth {
+			width = max(width, w)
+		}
+	}
+	add := func(before, text string) {
+		room := 0
+		if p.opts.Width > 0 {
+			room = p.opts.Width - twwidth.Width(before)
+			if room < minFoldedWidth {
+				before, text, room = indent, before+text, max(p.opts.Width-len(indent), 1)
+			}
+		}
+		for _, line := range p.broken([]field{{text: text, style: p.styles.faint}}, room) {
+			line.text = before + strings.TrimPrefix(line.text, indent)
+			lines = append(lines, line)
+			before = strings.Repeat(" ", twwidth.Width(before))
+		}
+	}
+	for i := range r.Followed {
+		e := &r.Followed[i]
+		name := names[i] + strings.Repeat(" ", max(width-twwidth.Width(names[i]), 0))
+		add(indent+p.clock(e.Timestamp)+"  "+name+"  ", cell(e.Summary))
+	}
+	if n := r.Consequences - len(r.Followed); n > 0 {
+		more := ""
+		if r.ConsequencesRelation != "" {
+			more = "at least "
+		}
+		add(indent, fmt.Sprintf("… %s%d more", more, n))
+	}
+	return lines
+}
+
+// expandedIndent is the indentation of consequences.
+const expandedIndent = 4
+
+// regardedName returns a version's object. The name of an Event is that of its
+// target, without the hash after it.
+func regardedName(e *v1.Event) string {
+	name := shortName(e)
+	if i := strings.LastIndexByte(name, '.'); e.ResourceType == "events" && i > 0 {
+		return name[:i]
+	}
+	return name
+}
+
+// Followed is a row of a timeline that continues, or only its outcome.
+type Followed struct {
+	Row     *v1.Row
+	At      time.Time // of the row's newest change, or of the outcome
+	Outcome bool      // the row was written before: write only its outcome
+}
+
+// Followed continues a table of [Printer.Folded] with further rows, and with
+// outcomes of rows that were written before. An outcome says how many
+// consequences there are so far.
+func (p *Printer) Followed(items []Followed) error {
+	columns, texts := make([][]field, len(items)), make([][]field, len(items))
+	for i, item := range items {
+		if !item.Outcome {
+			columns[i] = p.columns(item.Row, item.At, p.writers(item.Row))
+			texts[i] = append([]field{p.folded(item.Row)}, p.outcome(item.Row)...)
+			continue
+		}
+		columns[i] = p.columns(item.Row, item.At, field{})
+		for _, text := range p.outcome(item.Row) {
+			text.text = strings.TrimLeft(text.text, " ")
+			if n := item.Row.Consequences; n > 0 {
+				text.text += " (" + counted(n, "consequence") + ")"
+			}
+			texts[i] = append(texts[i], text)
+		}
+	}
+	return p.besides(columns, texts, nil)
+}
+
+// columns returns the columns of a row before its texts.
+func (p *Printer) columns(r *v1.Row, at time.Time, writers field) (columns []field) {
+	if p.opts.Namespaces {
+		columns = plain(cell(r.Object.Namespace))
+	}
+	return append(columns, field{text: p.clock(at)}, writers, field{text: cell(subject(r))})
 }
 
 // besides writes rows without a header: columns, and texts next to them. Texts
@@ -41,6 +154,9 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 // terminal, they begin below the columns. finish may add lines; of has the row
 // of each line. It may be nil.
 func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field, of []int) [][]field) error {
+	headers := p.opts.NoHeaders
+	p.opts.NoHeaders, p.clocks = true, true // of the gaps
+	defer func() { p.opts.NoHeaders, p.clocks = headers, false }()
 	if len(columns) == 0 {
 		if finish == nil {
 			return nil
@@ -48,7 +164,10 @@ func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field,
 		return p.table(nil, finish(nil, nil))
 	}
 	room := p.room(columns)
-	stacked := p.opts.Width > 0 && room < minFoldedWidth
+	stacked := p.opts.Width > 0 && (room < minFoldedWidth || p.stacked)
+	if stacked && !p.stacked { // the columns of a table that continues
+		p.widths, p.stacked = nil, true
+	}
 	if stacked {
 		room = max(p.opts.Width-stackedIndent, 1)
 	}
@@ -75,9 +194,6 @@ func (p *Printer) besides(columns, texts [][]field, finish func(lines [][]field,
 			of = append(of, i)
 		}
 	}
-	headers := p.opts.NoHeaders
-	p.opts.NoHeaders, p.clocks = true, true // of the gaps
-	defer func() { p.opts.NoHeaders, p.clocks = headers, false }()
 	if finish != nil {
 		lines = finish(lines, of)
 	}
@@ -138,6 +254,7 @@ func (p *Printer) broken(texts []field, width int) (lines []field) {
 type Heading struct {
 	Namespace  string
 	Start, End time.Time // zero: that of the first row, and the present
+	Only       string    // what selects the rows; empty: all are shown
 }
 
 // Heading writes the first line above rows: where, when, how many changes by
@@ -167,6 +284,9 @@ func (p *Printer) Heading(h *Heading, rows []v1.Row) error {
 	span := p.clock(start) + "–" + p.clock(end)
 	text := fmt.Sprintf("%s · %s · %s by %s (%s%s folded)", cell(h.Namespace), span, counted(changes, "change"),
 		counted(len(writers), "writer"), more, counted(consequences, "consequence"))
+	if h.Only != "" {
+		text += " · only " + cell(h.Only)
+	}
 	var out strings.Builder
 	for _, line := range p.broken([]field{{text: text, style: p.styles.heading}}, p.opts.Width) {
 		out.WriteString(p.paint(line) + "\n")

@@ -39,6 +39,8 @@ type Printer struct {
 	widths []int // of the table's columns so far, without the gutter; nil before the header
 	headed bool  // a diff or a YAML document has been written
 	clocks bool  // times are those of a clock, and not ages
+
+	stacked bool // texts are below the columns of a folded table
 }
 
 // New returns a printer that writes to out.

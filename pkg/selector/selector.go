@@ -23,6 +23,8 @@ type Selector struct {
 	// Reasons and EventTypes select Kubernetes Events by their reason and type;
 	// any of these.
 	Reasons, EventTypes []string
+	Writers             *Writers
+	Text                *Text
 	Expression          *Expression
 }
 
@@ -46,7 +48,8 @@ func checkLength(text string) error {
 // does.
 func (s *Selector) IsZero() bool {
 	return s == nil ||
-		s.Labels == nil && s.Fields == nil && len(s.Reasons)+len(s.EventTypes) == 0 && s.Expression == nil
+		s.Labels == nil && s.Fields == nil && len(s.Reasons)+len(s.EventTypes) == 0 && s.Writers == nil &&
+			s.Text == nil && s.Expression == nil
 }
 
 // NeedsObject reports whether [Selector.MatchesObject] or the expression need
@@ -70,7 +73,9 @@ func (s *Selector) WithoutEvents() *Selector {
 	if s == nil {
 		return nil
 	}
-	return &Selector{Labels: s.Labels, Fields: s.Fields, Expression: s.Expression}
+	return &Selector{
+		Labels: s.Labels, Fields: s.Fields, Writers: s.Writers, Text: s.Text, Expression: s.Expression,
+	}
 }
 
 // OfEvents returns a selector with only the reasons and types of s.
@@ -81,10 +86,21 @@ func (s *Selector) OfEvents() *Selector {
 	return &Selector{Reasons: s.Reasons, EventTypes: s.EventTypes}
 }
 
-// MatchesObject reports whether all conditions but the expression select the
-// record, which must have its object if the selector needs it.
+// WithoutWords returns the selector without its writers and its text.
+func (s *Selector) WithoutWords() *Selector {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Writers, c.Text = nil, nil
+	return &c
+}
+
+// MatchesObject reports whether all conditions but the text and the expression
+// select the record, which must have its object if the selector needs it.
 func (s *Selector) MatchesObject(r *history.Record) bool {
-	return (s.Labels == nil || s.Labels.Matches(objectLabels(r.Object))) &&
+	return (s.Writers == nil || s.Writers.Matches(r.Managers)) &&
+		(s.Labels == nil || s.Labels.Matches(objectLabels(r.Object))) &&
 		(s.Fields == nil || s.Fields.matches(r)) &&
 		matchesEvent(r, "reason", s.Reasons) && matchesEvent(r, "type", s.EventTypes)
 }

@@ -112,6 +112,21 @@ func Short(name string) string {
 	return name
 }
 
+// Matches reports whether a manager is meant by a name, without regard to case:
+// its own, its short one, or the beginning of either up to a character that is
+// not a letter. So "kubectl" means kubectl-edit, and "argocd" means
+// argocd-controller. "?" means a manager whose name is not recorded.
+func Matches(manager, name string) bool {
+	if manager == "" || name == Unnamed {
+		return manager == "" && name == Unnamed
+	}
+	name = strings.ToLower(name)
+	return name != "" && (begins(strings.ToLower(manager), name) || begins(strings.ToLower(Short(manager)), name))
+}
+
+// Unnamed is how operators call a writer whose name is not recorded.
+const Unnamed = "?"
+
 // begins reports whether a name in lower case is the given one, or continues it
 // with a character that is not a letter.
 func begins(name, with string) bool {

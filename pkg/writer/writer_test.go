@@ -39,6 +39,32 @@ func TestClassOf(t *testing.T) {
 	}
 }
 
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		manager, name string
+		want          bool
+	}{
+		{"kubectl-edit", "kubectl", true},
+		{"kubectl-edit", "kubectl edit", true},
+		{"kubectl-edit", "Kubectl-Edit", true},
+		{"kubectl-client-side-apply", "kubectl apply", true},
+		{"kubectl-set", "kubectl edit", false},
+		{"kubectlx", "kubectl", false},
+		{"argocd-controller", "argocd", true},
+		{"argocd-controller", "argo", false},
+		{"kube-controller-manager", "kcm", true},
+		{"Mozilla", "browser", true},
+		{"helm", "", false},
+		{"", "?", true},
+		{"", "helm", false},
+		{"helm", "?", false},
+	} {
+		if got := writer.Matches(c.manager, c.name); got != c.want {
+			t.Errorf("%q by the name %q: got %t, want %t", c.manager, c.name, got, c.want)
+		}
+	}
+}
+
 func TestOf_PrefersPeople(t *testing.T) {
 	managers := func(names ...string) (list []history.Manager) {
 		for _, name := range names {

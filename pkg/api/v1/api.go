@@ -55,6 +55,9 @@ const WhyRoot = "/api/v1/why"
 // MaxCauses is the largest value of [ParamLimit] for [WhyPath].
 const MaxCauses = 100
 
+// MaxConsequences is the largest value of [ParamConsequences].
+const MaxConsequences = 1000
+
 // MaxDepth is the largest value of [ParamDepth].
 const MaxDepth = 5
 
@@ -105,6 +108,15 @@ const (
 	ParamUser = "user"
 	// ParamManager selects versions that one of these field managers wrote.
 	ParamManager = "manager"
+	// ParamWriter selects versions by who wrote them, in the words of
+	// operators: "kubectl", "kubectl edit", "argocd", "?" if no writer is
+	// recorded. A "!" before a name excludes the writer. With [ParamFold], it
+	// selects rows.
+	ParamWriter = "writer"
+	// ParamText selects versions with this text in their summary, their
+	// problem, or KIND/NAME. Case matters only if the text has a capital
+	// letter. With [ParamFold], it selects rows.
+	ParamText = "text"
 	// ParamClass selects versions of any of these classes: root, onset or
 	// consequence.
 	ParamClass = "class"
@@ -139,6 +151,9 @@ const (
 	// ParamFold returns a [FoldedPage] of root changes instead of single
 	// records. It excludes [ParamWatch], [ParamClass] and [ParamSummary].
 	ParamFold = "fold"
+	// ParamConsequences is how many consequences of each row are returned with
+	// [ParamFold], from 0 to [MaxConsequences].
+	ParamConsequences = "consequences"
 	// ParamOutcome adds to each root change how it ended, and the release that
 	// made it.
 	ParamOutcome = "outcome"

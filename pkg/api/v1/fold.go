@@ -49,6 +49,10 @@ type Row struct {
 	UsedBy []Object `json:"usedBy,omitempty"`
 	// After is an earlier change of configuration that the failing object uses.
 	After *ObjectRevision `json:"after,omitempty"`
+	// Followed are the first of the consequences, oldest first, without
+	// objects. Those that are only noise are omitted. [ParamConsequences] is
+	// how many there are at most.
+	Followed []Event `json:"followed,omitempty"`
 	// Consequences is the number of versions that follow from the changes.
 	Consequences int `json:"consequences"`
 	// ConsequencesRelation is [AtLeast] if there are more consequences.

@@ -203,7 +203,8 @@ func endpoints() []endpoint {
 	types := []string{v1.ParamResourceType, v1.ParamResourceName, v1.ParamGroup, v1.ParamUID}
 	objects := append([]string{oneNamespace}, types...)
 	contents := []string{
-		v1.ParamLabelSelector, v1.ParamFieldSelector, v1.ParamReason, v1.ParamType, v1.ParamQuery,
+		v1.ParamLabelSelector, v1.ParamFieldSelector, v1.ParamReason, v1.ParamType, v1.ParamWriter,
+		v1.ParamText, v1.ParamQuery,
 	}
 	paging := []string{v1.ParamLimit, v1.ParamCursor}
 	invalid := func(also ...string) answer {
@@ -221,7 +222,8 @@ func endpoints() []endpoint {
 			parameters: slices.Concat([]string{v1.ParamStart, v1.ParamEnd, v1.ParamNamespace}, types,
 				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager, v1.ParamClass}, contents,
 				[]string{v1.ParamOrder}, paging,
-				[]string{v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamOutcome, v1.ParamWatch}),
+				[]string{v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamConsequences,
+					v1.ParamOutcome, v1.ParamWatch}),
 			answers: query(
 				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()).orFolded(),
 					"With watch, a stream with one JSON document a line instead."),

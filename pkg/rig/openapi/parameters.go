@@ -36,7 +36,7 @@ func (b *builder) parameter(d *document, place, key string) *schema {
 		p.Description = `Selects objects in this namespace; "-" selects cluster-scoped objects.`
 	case v1.ParamStart, v1.ParamEnd, v1.ParamFrom:
 		p.Schema.Format = "date-time"
-	case v1.ParamNamespace, v1.ParamVerb, v1.ParamManager, v1.ParamReason, v1.ParamType:
+	case v1.ParamNamespace, v1.ParamVerb, v1.ParamManager, v1.ParamReason, v1.ParamType, v1.ParamWriter:
 		several(true, &schema{Type: "string"})
 	case v1.ParamResourceType:
 		several(false, &schema{Type: "string"})
@@ -44,6 +44,9 @@ func (b *builder) parameter(d *document, place, key string) *schema {
 		several(false, &schema{Type: "integer", Format: "int64", Minimum: &one})
 	case v1.ParamDepth:
 		p.Schema.Type, p.Schema.Minimum, p.Schema.Default = "integer", &one, 1
+	case v1.ParamConsequences:
+		zero := 0
+		p.Schema.Type, p.Schema.Minimum, p.Schema.Default = "integer", &zero, 0
 	case v1.ParamLimit:
 		p.Schema.Type = "integer"
 	case v1.ParamSummary, v1.ParamDescendants, v1.ParamStrip, v1.ParamNoise, v1.ParamVersions,
