@@ -119,10 +119,9 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 
 // Objects returns the first record of each object that a scan selects, in the
 // scan's order and without bodies: at most the scan's limit, if it has one. It
-// looks at no more than "most" versions that the scan selects: what is not in
-// its view must not change the answer. complete reports whether that was enough
-// for all objects. If a day is dropped meanwhile, it begins again. The
-// caller owns the records.
+// looks at no more than "most" versions of these objects. complete reports
+// whether that was enough for all of them. If a day is dropped meanwhile, it
+// begins again. The caller owns the records.
 //
 // Records of an object after its first one are not read: the keys of their
 // versions are enough.
@@ -153,7 +152,7 @@ func (s *Store) objects(ctx context.Context, sc history.Scan, most int, first *[
 			if !seen[h.Object] {
 				var err error
 				if rec, _, err = r.match(&sc.Filter, h); err != nil || rec == nil {
-					return err
+					return err // hidden versions must not change the result
 				}
 			}
 			if most--; most < 0 {
