@@ -232,7 +232,7 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 		"relations/shop/configmaps/settings?depth=3":                       `"api-1"`,
 	} {
 		code, _, body := servers[0].get("/api/v1/" + target)
-		for _, part := range strings.Fields(want) {
+		for part := range strings.FieldsSeq(want) {
 			if code != http.StatusOK || !strings.Contains(body, part) {
 				f.Errorf("%s: got %d %s, want it with %s", target, code, body, part)
 			}
