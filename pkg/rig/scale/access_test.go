@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,8 @@ var (
 		"number of namespaces of that log; make bench-access uses 200")
 	accessQueries = flag.Int("access-queries", 2,
 		"number of runs of each query of each caller; make bench-access uses 40")
-	accessOnly = flag.String("access-only", "", "ask only questions whose names contain this")
+	accessOnly   = flag.String("access-only", "", "ask only questions whose names contain this")
+	accessCaller = flag.String("access-caller", "", "ask only as callers whose names contain this")
 )
 
 // question is a request that is sent repeatedly, with other arguments each
@@ -118,6 +120,7 @@ func TestAccess_CostsLittle(t *testing.T) {
 		server.readers[r.name] = r
 		callers = append(callers, r)
 	}
+	callers = slices.DeleteFunc(callers, func(r reader) bool { return !strings.Contains(r.name, *accessCaller) })
 	for _, r := range callers {
 		heads = append(heads, r.name)
 	}

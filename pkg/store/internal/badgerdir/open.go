@@ -83,7 +83,7 @@ func badgerOptions(dir string, o Options) badger.Options {
 		WithBaseTableSize(tableSize(o.MaxBytes)).
 		WithValueLogFileSize(16 << 20).
 		WithBlockSize(16 << 10).
-		WithBlockCacheSize(16 << 20).
+		WithBlockCacheSize(48 << 20).
 		WithIndexCacheSize(16 << 20).
 		WithCompression(options.ZSTD).
 		WithZSTDCompressionLevel(1)
