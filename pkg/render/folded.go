@@ -94,6 +94,8 @@ func (p *Printer) consequences(r *v1.Row) (lines []field) {
 			more = "at least "
 		}
 		add(indent, fmt.Sprintf("… %s%d more", more, n))
+	} else if r.ConsequencesRelation != "" {
+		add(indent, "… perhaps more")
 	}
 	return lines
 }

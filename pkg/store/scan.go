@@ -119,9 +119,9 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 
 // Objects returns the first record of each object that a scan selects, in the
 // scan's order and without bodies: at most the scan's limit, if it has one. It
-// looks at no more than "most" versions. complete reports whether that was
-// enough for all objects. If a day is dropped meanwhile, it begins again. The
-// caller owns the records.
+// looks at no more than "most" versions of these objects. complete reports
+// whether that was enough for all of them. If a day is dropped meanwhile, it
+// begins again. The caller owns the records.
 //
 // Records of an object after its first one are not read: the keys of their
 // versions are enough.
@@ -148,15 +148,18 @@ func (s *Store) objects(ctx context.Context, sc history.Scan, most int, first *[
 	return s.walk(ctx, sc, true, func(r *reader, _ *plan, hits hitSeq) error {
 		seen := map[uint64]bool{}
 		return hits(func(h indexHit) error {
+			var rec *history.Record
+			if !seen[h.Object] {
+				var err error
+				if rec, _, err = r.match(&sc.Filter, h); err != nil || rec == nil {
+					return err // hidden versions must not change the result
+				}
+			}
 			if most--; most < 0 {
 				return errStop
 			}
-			if seen[h.Object] {
+			if rec == nil {
 				return nil
-			}
-			rec, _, err := r.match(&sc.Filter, h)
-			if err != nil || rec == nil {
-				return err
 			}
 			if sc.Limit > 0 && len(*first) == sc.Limit {
 				return errStop

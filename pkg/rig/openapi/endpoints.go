@@ -222,8 +222,10 @@ func endpoints() []endpoint {
 			parameters: slices.Concat([]string{v1.ParamStart, v1.ParamEnd, v1.ParamNamespace}, types,
 				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager, v1.ParamClass}, contents,
 				[]string{v1.ParamOrder}, paging,
-				[]string{v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamConsequences,
-					v1.ParamOutcome, v1.ParamWatch}),
+				[]string{
+					v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamConsequences,
+					v1.ParamOutcome, v1.ParamWatch,
+				}),
 			answers: query(
 				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()).orFolded(),
 					"With watch, a stream with one JSON document a line instead."),
