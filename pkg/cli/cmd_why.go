@@ -121,6 +121,9 @@ func (o *whyOptions) read(ctx context.Context, s *session, sub subject) (*client
 // show writes the answer in the format of --output.
 func (o *whyOptions) show(ctx context.Context, s *session, sub subject) error {
 	page, err := o.read(ctx, s, sub)
+	if history.CodeOf(err) == history.NotFound && o.time.IsZero() {
+		return o.withDeletion(ctx, s, sub, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -129,6 +132,20 @@ func (o *whyOptions) show(ctx context.Context, s *session, sub subject) error {
 	}
 	o.notePage(&page.Page)
 	return nil
+}
+
+// withDeletion adds to the error about an object that does not exist when it
+// was deleted, and how to ask about the time before.
+func (o *whyOptions) withDeletion(ctx context.Context, s *session, sub subject, notFound error) error {
+	newest, err := s.newestVersions(ctx, sub, "", 1)
+	if err != nil || len(newest) == 0 || newest[0].Verb != "delete" {
+		return notFound
+	}
+	namespace := sub.namespaceOf(s.namespace)
+	at := clock(newest[0].Timestamp.In(o.location), o.env.recorderNow().In(o.location))
+	return history.WithHint(history.Errorf(history.NotFound, "%s%s was deleted at %s", sub, in(namespace), at),
+		fmt.Sprintf("'%s why %s/%s#-2%s' shows what was wrong with it before.",
+			o.env.Name, sub.GroupResource(), sub.name, namespaceFlag(namespace)))
 }
 
 // write writes an answer as text, or the document in the format of --output.
@@ -188,12 +205,24 @@ func (o *whyOptions) runNamespace(ctx context.Context, s *session) error {
 	o.env.note(gapsNote(len(found.gaps), true, ""))
 	switch {
 	case len(answers) == 0:
-		o.env.note("Nothing is wrong" + in(s.namespace) + ", as far as it is recorded since " +
-			clock(w.start.In(o.location), end.In(o.location)) + ".")
+		o.env.note(o.soundNote(s, &found.coverage, w.start, end))
 	case more:
 		o.env.note(fmt.Sprintf("Only %d objects are shown; there may be more with a problem.", len(answers)))
 	}
 	return nil
+}
+
+// soundNote returns the note that nothing is wrong in the namespace, as far as
+// it is recorded and the user may read it.
+func (o *whyOptions) soundNote(s *session, found *coverage, start, end time.Time) string {
+	if found.restricted {
+		return "No problem found in what you may read" + in(s.namespace) + "."
+	}
+	if found.since.After(start) {
+		start = found.since
+	}
+	return "Nothing is wrong" + in(s.namespace) + ", as far as it is recorded since " +
+		clock(start.In(o.location), end.In(o.location)) + "."
 }
 
 // unhealthy returns the answers about objects of rows that still have a

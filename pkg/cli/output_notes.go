@@ -76,6 +76,16 @@ func in(scope history.NamespaceScope) string {
 	return " in " + namespace + " namespace"
 }
 
+// namespaceFlag returns " -n shop", for a command in a hint, or "" for all
+// namespaces and for cluster-scoped objects.
+func namespaceFlag(scope history.NamespaceScope) string {
+	namespace, _ := scope.Namespace()
+	if namespace == "" {
+		return ""
+	}
+	return " -n " + namespace
+}
+
 // hiddenNote returns a note that n changes or versions were hidden as noise, or
 // "".
 func hiddenNote(n int, noun string) string {

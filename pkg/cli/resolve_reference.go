@@ -142,5 +142,6 @@ func (v *versions) versionAt(ctx context.Context, at time.Time) (found *v1.Event
 	}
 	return nil, history.WithHint(history.Errorf(history.NotFound, "no version of %s%s was recorded until %s",
 		v.subject, in(v.subject.namespaceOf(v.namespace)), at.Format(time.RFC3339)),
-		"'"+v.env.Name+" history "+v.subject.GroupResource().String()+"/"+v.subject.name+"' lists its versions.")
+		"'"+v.env.Name+" history "+v.subject.GroupResource().String()+"/"+v.subject.name+
+			namespaceFlag(v.subject.namespaceOf(v.namespace))+"' lists its versions.")
 }

@@ -3,13 +3,13 @@ package query
 import (
 	"context"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/delivery"
 	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
 // Ending is what a folded row shows of one root change.
@@ -31,11 +31,7 @@ const (
 
 // endings finds how the root changes of a question ended, as far as the record
 // shows at the question's end.
-type endings struct {
-	*folding
-
-	read map[string]bool // the namespaces whose deletions were read
-}
+type endings struct{ *folding }
 
 // endingsOf returns the endings of a question.
 func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
@@ -45,7 +41,7 @@ func (s *Service) endingsOf(ctx context.Context, q Timeline) (*endings, error) {
 	}
 	f := newFolding(s, view, q.End)
 	f.most = maxConsequences
-	return &endings{f, map[string]bool{}}, nil
+	return &endings{f}, nil
 }
 
 // of returns the ending of a version, or nil if it is not a root change.
@@ -90,35 +86,45 @@ func (e *endings) of(ctx context.Context, v *Version) (*Ending, error) {
 // object owns are read only if its own state does not show the outcome.
 func (e *endings) ended(ctx context.Context, row *FoldedRow, after sequel) (*Outcome, error) {
 	outcome, err := e.outcome(ctx, row, after.until)
-	if err != nil || outcome != nil && outcome.State != symptom.Failing && outcome.State != symptom.Progressing {
+	if err != nil || !outcome.unclear() {
 		return outcome, err
 	}
-	if has := e.traces[row.Of.Ref.UID]; !has.events && !has.owned {
-		return outcome, nil
+	row.Outcome = outcome
+	return e.unselected(ctx, row, after.until)
+}
+
+// unselected returns the outcome of a row that also depends on problems of what
+// the object owns, although the page does not select them. until is when the
+// consequences of the newest change end.
+func (f *folding) unselected(ctx context.Context, row *FoldedRow, until time.Time) (*Outcome, error) {
+	if has := f.traces[row.Of.Ref.UID]; !has.events && !has.owned {
+		return row.Outcome, nil
 	}
-	if row.Onsets, err = e.onsets(ctx, row.Of, after); err != nil || len(row.Onsets) == 0 {
-		return outcome, err
+	all := *row
+	var err error
+	if all.Onsets, err = f.onsets(ctx, row.Last().Record, until); err != nil || len(all.Onsets) == 0 {
+		return row.Outcome, err
 	}
-	return e.outcome(ctx, row, after.until)
+	return f.outcome(ctx, &all, until)
 }
 
 // onsets returns the onsets that follow from a change, oldest first: those of
 // the object, of what it owns, and of Events about them.
-func (e *endings) onsets(ctx context.Context, of *history.Record, after sequel) (found []*Version, err error) {
-	filter := history.Filter{Start: of.Time.Add(1), End: after.until, View: e.view}
+func (f *folding) onsets(ctx context.Context, of *history.Record, until time.Time) (found []*Version, err error) {
+	filter := history.Filter{Start: of.Time.Add(1), End: until, View: f.view}
 	if of.Ref.Namespace != "" { // Events about other objects are in any namespace
 		filter.Namespace = of.Ref.Scope()
 	}
 	filter.Classes = []history.Class{history.Onset}
 	var all []*history.Record
-	for r, err := range e.service.reader.Scan(ctx, history.Scan{Filter: filter, Limit: maxEndingOnsets}) {
+	for r, err := range f.service.reader.Scan(ctx, history.Scan{Filter: filter, Limit: maxEndingOnsets}) {
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, r)
 	}
 	for _, r := range all {
-		chain, err := e.chain(ctx, r)
+		chain, err := f.chain(ctx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -131,30 +137,30 @@ func (e *endings) onsets(ctx context.Context, of *history.Record, after sequel) 
 
 // readTerminations reads the newest deletions of the namespace that an object
 // is, or is in.
-func (e *endings) readTerminations(ctx context.Context, of history.ObjectRef) error {
+func (f *folding) readTerminations(ctx context.Context, of history.ObjectRef) error {
 	namespaces := schema.GroupResource{Resource: "namespaces"}
 	name := of.Namespace
 	if of.GroupResource() == namespaces {
 		name = of.Name
 	}
-	if name == "" || e.read[name] {
+	if name == "" || f.read[name] {
 		return nil
 	}
-	e.read[name] = true
+	f.read[name] = true
 	filter := history.Filter{
 		Resources: []schema.GroupResource{namespaces}, Namespace: history.ClusterScoped, Name: name,
-		Verbs: []history.Verb{history.Delete}, End: e.end, View: e.view,
+		Verbs: []history.Verb{history.Delete}, End: f.end, View: f.view,
 	}
 	var all []*history.Record
 	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: maxTerminations}
-	for r, err := range e.service.reader.Scan(ctx, scan) {
+	for r, err := range f.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return err
 		}
 		all = append(all, r)
 	}
 	for _, r := range all {
-		if _, err := e.requested(ctx, r); err != nil {
+		if _, err := f.requested(ctx, r); err != nil {
 			return err
 		}
 	}

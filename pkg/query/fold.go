@@ -109,6 +109,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	}
 	f := newFolding(s, view, q.End)
 	f.keep, f.expanded = rowFilter(&q), q.Consequences
+	f.narrowed = len(q.Types) > 0 || q.Group != "" || q.Name != "" || q.UID != "" || q.Selector != nil
 	folded, err := f.page(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
@@ -117,6 +118,11 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	f.most = min(maxConsequences, maxPageConsequences/max(len(folded.Rows), 1))
 	if err := f.probe(ctx, folded.Rows); err != nil {
 		return FoldedPage{}, err
+	}
+	for i := range folded.Rows {
+		if err := f.readTerminations(ctx, folded.Rows[i].Of.Ref); err != nil {
+			return FoldedPage{}, err
+		}
 	}
 	rowsOf, inner := errgroup.WithContext(ctx)
 	rowsOf.SetLimit(concurrentRows)
@@ -187,6 +193,11 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 	if row.Outcome, err = f.outcome(ctx, row, ends); err != nil {
 		return err
 	}
+	if f.narrowed && row.Outcome.unclear() && len(row.Changes) > 0 && row.Kind != fold.Bulk {
+		if row.Outcome, err = f.unselected(ctx, row, ends); err != nil {
+			return err
+		}
+	}
 	if err = f.surround(ctx, row, last.until); err != nil {
 		return err
 	}
@@ -214,6 +225,7 @@ type folding struct {
 	extra    *symptom.Extra        // configured rules
 	keep     func(*FoldedRow) bool // whether a row is selected; nil: all are
 	expanded int                   // consequences of a row that are returned
+	narrowed bool                  // whether problems of what rows' objects own may be missing on the page
 	mu       sync.Mutex            // guards owners, owning and uses
 	// owners has the newest version of each owner or target that was looked up.
 	// It is nil if there is none.
@@ -223,6 +235,7 @@ type folding struct {
 	// terminations are the deletions of each namespace that were read for the
 	// page, ascending.
 	terminations map[string][]termination
+	read         map[string]bool // the namespaces whose deletions were read
 	// most is the number of consequences of one row that are counted.
 	most int
 	// traces has what may follow from changes of the rows' objects.
@@ -246,7 +259,7 @@ func newFolding(s *Service, view history.View, end time.Time) *folding {
 	return &folding{
 		service: s, view: view, end: end, extra: s.options.Symptoms(),
 		owners: map[ownerKey]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
-		terminations: map[string][]termination{}, traces: map[types.UID]trace{},
+		terminations: map[string][]termination{}, read: map[string]bool{}, traces: map[types.UID]trace{},
 		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
@@ -19,6 +20,11 @@ type Outcome struct {
 	Text  string // in a few words
 	// Reached is when the state was reached, or zero if that is not known.
 	Reached time.Time
+}
+
+// unclear reports whether problems of other objects may say more.
+func (o *Outcome) unclear() bool {
+	return o == nil || o.State == symptom.Failing || o.State == symptom.Progressing
 }
 
 // The bounds of the work on one outcome.
@@ -52,10 +58,15 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 	}
 	var own *Outcome
 	var err error
-	if last.Verb != history.Delete {
+	first := last.Time
+	switch {
+	case row.Kind == fold.Bulk:
+		own, err = f.bulkHealth(ctx, row, at)
+		first = row.First().Time
+	case last.Verb != history.Delete:
 		own, err = f.health(ctx, last.Record, until, at)
 	}
-	if err != nil || own != nil && own.State != symptom.Failing && own.State != symptom.Progressing {
+	if err != nil || !own.unclear() {
 		return own, err
 	}
 	if refused, err := f.refused(ctx, last.Record, own, at); err != nil || refused != nil {
@@ -63,7 +74,7 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 	}
 	var after []*Version
 	for _, v := range row.Onsets {
-		if v.Time.After(last.Time) && v.Time.Before(at) {
+		if v.Time.After(first) && v.Time.Before(at) {
 			after = append(after, v)
 		}
 	}
@@ -126,6 +137,50 @@ func (f *folding) health(ctx context.Context, of *history.Record, until, at time
 		return nil, nil // nothing happened
 	}
 	return outcome, nil
+}
+
+// bulkHealth returns the health of all objects of a bulk row at a time, each
+// before its next root change: ready if all are. It returns nil if one of the
+// objects does not show its health, or if there are too many.
+func (f *folding) bulkHealth(ctx context.Context, row *FoldedRow, at time.Time) (*Outcome, error) {
+	newest := map[types.UID]*history.Record{}
+	for _, c := range row.Changes {
+		newest[c.Ref.UID] = c.Record
+	}
+	if len(newest) > maxOutcomeObjects {
+		return nil, nil
+	}
+	all := &Outcome{State: symptom.Ready}
+	ready := 0
+	for _, of := range newest {
+		if of.Verb == history.Delete {
+			return nil, nil
+		}
+		after, err := f.sequel(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		until := after.until
+		if until.IsZero() || at.Before(until) {
+			until = at
+		}
+		one, err := f.health(ctx, of, until, until)
+		switch {
+		case err != nil || one == nil:
+			return nil, err
+		case !one.unclear():
+			ready++
+			all.State = one.State
+		}
+		if one.Reached.After(all.Reached) {
+			all.Reached = one.Reached
+		}
+	}
+	all.Text = fmt.Sprintf("%d of %d %s", ready, len(newest), all.State)
+	if ready < len(newest) {
+		all.State, all.Reached = symptom.Progressing, time.Time{}
+	}
+	return all, nil
 }
 
 // problems describes the problems of objects that still have them at a time. It

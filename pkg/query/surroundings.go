@@ -82,6 +82,10 @@ func (f *folding) surround(ctx context.Context, row *FoldedRow, until time.Time)
 		row.UsedBy = uses[subjectKey{last.Ref.GroupResource(), last.Ref.Name}]
 	case services:
 		if row.Outcome == nil && last.Verb != history.Delete {
+			ends := f.terminating(last.Ref.Namespace, last.Time)
+			if !ends.IsZero() && (until.IsZero() || ends.Before(until)) {
+				until = ends
+			}
 			row.Outcome, err = f.selected(ctx, full, until)
 		}
 	}

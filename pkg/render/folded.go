@@ -146,9 +146,23 @@ func (p *Printer) Followed(items []Followed) error {
 // columns returns the columns of a row before its texts.
 func (p *Printer) columns(r *v1.Row, at time.Time, writers field) (columns []field) {
 	if p.opts.Namespaces {
-		columns = plain(cell(r.Object.Namespace))
+		columns = plain(cell(namespaces(r)))
 	}
 	return append(columns, field{text: p.clock(at)}, writers, field{text: cell(subject(r))})
+}
+
+// namespaces returns the namespace of a row, or how many its objects are in.
+func namespaces(r *v1.Row) string {
+	in := map[string]bool{}
+	if r.Kind == "bulk" {
+		for i := range r.Changes {
+			in[r.Changes[i].Namespace] = true
+		}
+	}
+	if len(in) > 1 {
+		return counted(len(in), "namespace")
+	}
+	return r.Object.Namespace
 }
 
 // besides writes rows without a header: columns, and texts next to them. Texts
@@ -386,7 +400,7 @@ func (p *Printer) folded(r *v1.Row) field {
 	if text == "" {
 		text = "changed"
 	}
-	if r.Again > 0 {
+	if r.Again > 0 && r.Kind != "fight" { // a fight returns to each value all the time
 		text += fmt.Sprintf(" = revision %d again", r.Again)
 	}
 	if r.Delivery != "" {

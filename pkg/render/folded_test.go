@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +105,22 @@ func TestFolded_Widths(t *testing.T) {
 			}
 			golden(t, out.String())
 		})
+	}
+}
+
+// TestFolded_SaysOnlyWhatHolds checks that a row of several namespaces does not
+// name one of them, and that a fight is not called a return.
+func TestFolded_SaysOnlyWhatHolds(t *testing.T) {
+	rows := incidents()
+	bulk, fight := rows[slices.IndexFunc(rows, func(r v1.Row) bool { return r.Kind == "bulk" })], rows[1]
+	bulk.Changes = []v1.Event{{Namespace: "shop", Verb: "update"}, {Namespace: "billing", Verb: "update"}}
+	fight.Again = 33
+	var out bytes.Buffer
+	p := render.New(&out, render.Options{Now: now(), Location: time.UTC, Namespaces: true})
+	if err := p.Folded([]v1.Row{bulk, fight}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.HasPrefix(got, "2 namespaces ") || strings.Contains(got, "again") {
+		t.Errorf("got\n%s\nwant 2 namespaces, and no return of the fight", got)
 	}
 }

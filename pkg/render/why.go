@@ -28,7 +28,7 @@ func (p *Printer) Why(w *v1.Why) error {
 	}
 	switch {
 	case w.Onset == nil && len(w.Symptoms) == 0:
-		state += ": nothing is wrong with it or with what it owns"
+		state = unaffected(w, state)
 	case w.Onset != nil:
 		state += ", failing since " + p.clock(*w.Onset)
 		if w.HealthyUntil != nil {
@@ -67,6 +67,21 @@ func (p *Printer) Why(w *v1.Why) error {
 		p.hang(&b, field{}, field{text: "Not looked at: " + unread(what) + ".", style: p.styles.faint})
 	}
 	return p.write(b.String())
+}
+
+// unaffected returns what is known of an object without a problem. An object
+// that is not ready yet may have one soon, and the health of others is unknown.
+func unaffected(w *v1.Why, state string) string {
+	switch w.State {
+	case "progressing":
+		return state + ": no problem yet; what is not ready for a minute is one"
+	case "unknown":
+		return "reports no health; no problem of it or of what it owns is recorded"
+	case "failing":
+		return state + ": since when is not recorded"
+	default:
+		return state + ": nothing is wrong with it or with what it owns"
+	}
 }
 
 // unread describes what was not looked at for an answer.

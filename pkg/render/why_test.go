@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -35,4 +36,28 @@ func TestWhy_Widths(t *testing.T) {
 		},
 	}
 	testWidths(t, func(p *render.Printer) error { return p.Why(&why) })
+}
+
+// TestWhy_WithoutProblem checks that only an object that is ready is said to
+// have nothing wrong.
+func TestWhy_WithoutProblem(t *testing.T) {
+	for _, tt := range []struct{ state, text, want string }{
+		{"ready", "3/3 ready", "deployment/web  3/3 ready: nothing is wrong with it or with what it owns\n"},
+		{
+			"progressing", "1/2 ready",
+			"deployment/web  1/2 ready: no problem yet; what is not ready for a minute is one\n",
+		},
+		{"unknown", "", "deployment/web  reports no health; no problem of it or of what it owns is recorded\n"},
+	} {
+		var out bytes.Buffer
+		p := render.New(&out, render.Options{Now: now(), Location: time.UTC})
+		if err := p.Why(&v1.Why{
+			Object: v1.Object{Kind: "Deployment", Name: "web"}, State: tt.state, Text: tt.text,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.state, got, tt.want)
+		}
+	}
 }

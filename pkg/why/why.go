@@ -170,12 +170,15 @@ func (r *Ranked) time(onset time.Time) {
 		r.weigh(0.02, "after the first failure")
 		return
 	}
+	after := before < 0 // and no later than problems are noticed
 	before = max(before, 0)
 	r.recent = 1 / (1 + math.Log2(1+before.Minutes()))
 	r.Score *= r.recent
 	text := fmt.Sprintf("%s before", before.Round(time.Second))
 	if before <= 5*time.Minute {
-		r.For = append(r.For, text)
+		if !after {
+			r.For = append(r.For, text)
+		}
 	} else if before > time.Hour {
 		r.Against = append(r.Against, text)
 	}
