@@ -170,20 +170,23 @@ func (f *folder) repeated(indexes []int) {
 }
 
 // repeats reports whether a change of the same fields repeats the one before
-// it. What components of Kubernetes change again, such as an autoscaler, always
-// does. A program repeats what it changed in the same way, and what it counts.
-// A person repeats only what has the same values, such as a restart.
+// it. Components of Kubernetes, such as an autoscaler, repeat what they change
+// to another value. A program repeats what it changed in the same way, and what
+// it counts. A person repeats only what has the same values, such as a restart.
 func repeats(before, after *Change) bool {
 	if writers(before) != writers(after) {
 		return false
 	}
+	if before.Summary == after.Summary {
+		return true
+	}
 	switch writer.Of(after.Managers) {
 	case writer.System:
-		return true
+		return strings.Contains(before.Summary, arrow) && strings.Contains(after.Summary, arrow)
 	case writer.Person:
-		return before.Summary == after.Summary
+		return false
 	default:
-		return before.Summary == after.Summary || counts(before.Summary) && counts(after.Summary)
+		return counts(before.Summary) && counts(after.Summary)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 )
 
 // script parses changes, one per line: seconds, verb, resource/name, manager
-// ("-" for none), summary. Objects are in the namespace shop, except for
+// ("-" for none, followed by a colon and a path if it is known what it
+// changed), summary. Objects are in the namespace shop, except for
 // namespaces.
 func script(t *testing.T, text string) (changes []fold.Change) {
 	t.Helper()
@@ -39,7 +40,11 @@ func script(t *testing.T, text string) (changes []fold.Change) {
 			Verb: v, Time: start.Add(time.Duration(seconds)*time.Second + time.Duration(len(changes))),
 		}
 		if manager != "-" {
-			r.Managers = []history.Manager{{Name: manager, Operation: "Update"}}
+			name, path, known := strings.Cut(manager, ":")
+			r.Managers = []history.Manager{{Name: name, Operation: "Update"}}
+			if known {
+				r.Managers[0].Fields = []string{path}
+			}
 		}
 		fields := strings.Fields(line)
 		c := fold.Change{Record: r, Summary: strings.Join(fields[4:], " ")}
@@ -84,6 +89,12 @@ func TestRows(t *testing.T) {
 			0 update deployments/web horizontal-pod-autoscaler replicas 2 → 4
 			60 update deployments/web horizontal-pod-autoscaler replicas 4 → 3`,
 			[]string{"repeat ×2: replicas 2 → 3"},
+		},
+		{
+			"two taints", `
+			0 update nodes/a kube-controller-manager:spec.taints taint unreachable:NoSchedule added
+			5 update nodes/a kube-controller-manager:spec.taints taint unschedulable:NoSchedule added`,
+			[]string{"change: taint unreachable:NoSchedule added", "change: taint unschedulable:NoSchedule added"},
 		},
 		{
 			"scaled twice by a person", `

@@ -62,7 +62,9 @@ func (f *folding) surround(ctx context.Context, row *FoldedRow, until time.Time)
 	}
 	last := row.Last().Record
 	// Whether a Secret has its former contents is for those who may get it.
-	compared := last.Verb == history.Update && row.Objects() == 1 && last.Ref.GroupResource() != secrets
+	// Most changes of a node are of its conditions, which are not compared.
+	resource := last.Ref.GroupResource()
+	compared := last.Verb == history.Update && row.Objects() == 1 && resource != secrets && resource != nodesOf
 	full, again, err := f.compared(ctx, last, compared)
 	if err != nil {
 		return err

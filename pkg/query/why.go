@@ -463,22 +463,22 @@ func (w *investigation) owns(family map[types.UID]bool, r *history.Record) bool 
 // the newest onsets.
 func (w *investigation) observe(ctx context.Context, newest *history.Record, onsets []*history.Record) error {
 	groups := map[string]*ObservedSymptom{}
-	having := map[string]map[string]bool{} // the objects that have a symptom, by its code
+	having := map[string]map[string]map[string]bool{} // the names of the objects that have a symptom, by code and kind
 	var order []string
 	add := func(found []symptom.Symptom, r *history.Record, since time.Time) {
 		of := subjectOf(r)
-		id := of.Kind + "." + of.Ref.Group + "/" + of.Ref.Name
+		kind := of.Kind + "." + of.Ref.Group
 		for _, s := range found {
 			g := groups[s.Code]
 			if g == nil {
 				g = &ObservedSymptom{Symptom: s, Of: of, Since: since}
-				groups[s.Code], having[s.Code] = g, map[string]bool{}
+				groups[s.Code], having[s.Code] = g, map[string]map[string]bool{}
 				order = append(order, s.Code)
 			}
-			if !having[s.Code][id] {
-				having[s.Code][id] = true
-				g.Count++
+			if having[s.Code][kind] == nil {
+				having[s.Code][kind] = map[string]bool{}
 			}
+			having[s.Code][kind][of.Ref.Name] = true
 			if since.Before(g.Since) {
 				g.Since, g.Of = since, of
 			}
@@ -545,8 +545,10 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 	slices.SortStableFunc(order, func(a, b string) int {
 		return cmp.Compare(slices.Index(codes, a), slices.Index(codes, b))
 	})
-	for _, key := range order {
-		w.answer.Symptoms = append(w.answer.Symptoms, *groups[key])
+	for _, code := range order {
+		g := groups[code]
+		g.Count = len(having[code][g.Of.Kind+"."+g.Of.Ref.Group])
+		w.answer.Symptoms = append(w.answer.Symptoms, *g)
 	}
 	return nil
 }

@@ -269,6 +269,21 @@ func TestWhy_NothingLikelyWithoutChange(t *testing.T) {
 	}
 }
 
+// TestWhy_CountsObjectsOfOneKind has a symptom that a Deployment and its
+// ReplicaSet have: that is one ReplicaSet, or one Deployment, and not two.
+func TestWhy_CountsObjectsOfOneKind(t *testing.T) {
+	w := whyWorld(t)
+	const refused = `,"status":{"conditions":[{"type":"ReplicaFailure","status":"True","reason":"FailedCreate",` +
+		`"message":"pods \"a\" is forbidden: exceeded quota: pods"}]}`
+	w.class = history.Onset
+	w.put(history.Update, "replicasets shop/web-1", "deployments shop/web", refused)
+	w.put(history.Update, "deployments shop/web", "", refused)
+	answer := w.why("deployments shop/web")
+	if len(answer.Symptoms) != 1 || answer.Symptoms[0].Count != 1 {
+		t.Errorf("got symptoms %+v, want one of one object", answer.Symptoms)
+	}
+}
+
 // TestWhy_SaysWhatIsUnread asks why a Service has no pods with more and more
 // effort. Until the effort is enough, the answer says what was not looked at,
 // and its onset is not before the true one.

@@ -61,8 +61,8 @@ type Candidate struct {
 type Symptom struct {
 	Codes []string  // of package symptom, most serious first
 	Onset time.Time // when the first of them began
-	// Healthy is a time before the onset since which the object was healthy
-	// until then. It is zero if that is not known.
+	// Healthy is the newest time before the onset at which the object was
+	// healthy. It is zero if that is not known.
 	Healthy time.Time
 }
 
@@ -203,7 +203,7 @@ func (r *Ranked) survived(s Symptom) {
 	factor := max(1/(1+float64(healthy)/float64(survival)), 0.1)
 	reason := ""
 	if healthy >= survival {
-		reason = "healthy for " + healthy.Round(time.Second).String() + " after it"
+		reason = "healthy " + s.Healthy.Sub(r.Change.Time).Round(time.Second).String() + " after it"
 	}
 	r.weigh(factor, reason)
 }

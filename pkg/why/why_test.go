@@ -247,7 +247,7 @@ func TestRank_SaysWhyItIsLessLikely(t *testing.T) {
 	c := change("deployments", history.Update, 120, "spec.template.spec.containers[name=app].image")
 	s := why.Symptom{Codes: []string{"CrashLoop"}, Onset: onset, Healthy: onset.Add(-time.Second)}
 	got := why.Rank(s, []why.Candidate{c})[0].Against
-	if want := []string{"healthy for 2m0s after it"}; !slices.Equal(got, want) {
+	if want := []string{"healthy 1m59s after it"}; !slices.Equal(got, want) {
 		t.Errorf("got reasons against it %q, want %q", got, want)
 	}
 }
