@@ -39,7 +39,7 @@ func newGet(conn *connection) *cobra.Command {
 			Show the timeline of a namespace, of some types or of all, the newest at the bottom: a line
 			for each change that a person, a program or a node caused, and below it how it ended. What
 			follows from these changes is folded. With --flat, every recorded version is shown. It is
-			also shown if only consequences match, as for most pods, and in all formats but tables.
+			also shown if only consequences match, as for most pods, and with -o.
 
 			Types and names have the same forms as in kubectl: deploy, deployments.apps, pods,svc, all,
 			deploy web or deploy/web. Deleted objects and removed types keep their history.
@@ -73,7 +73,7 @@ func newGet(conn *connection) *cobra.Command {
 
 			With --watch, further changes follow as they are recorded, until the command is
 			interrupted, and how they ended, once that is known or has changed. It reconnects if the
-			connection is lost, and neither omits nor repeats a change. In formats but tables, each
+			connection is lost, and neither omits nor repeats a change. With -o, each
 			version is then a document of its own: with -o json, one line.`),
 		Example: examples(conn.env, `
 			# What happened in the namespace shop within the last 15 minutes

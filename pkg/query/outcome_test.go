@@ -15,13 +15,13 @@ import (
 // workloads writes versions of Deployments with one replica and of their pods.
 type workloads struct{ *log }
 
-func (l workloads) put(o history.ObjectRef, verb history.Verb, class history.Class, image string, seen, ready int) {
+func (l workloads) put(o history.ObjectRef, verb history.Verb, class history.Class, seen, ready int) {
 	r := record(o, verb, fmt.Sprintf(`{"metadata":{"name":%q,"generation":%d},"spec":{"replicas":1,`+
 		`"template":{"spec":{"containers":[{"name":"app","image":%q}]}}},"status":{"observedGeneration":%d,`+
 		`"replicas":1,"updatedReplicas":1,"readyReplicas":%d,"availableReplicas":%d}}`,
-		o.Name, 2, image, seen, ready, ready))
+		o.Name, 2, "app:1", seen, ready, ready))
 	r.Class, r.Managers = class, []history.Manager{{Name: "flux", Operation: "Update"}}
-	r.Summary = &history.Summary{Text: "image " + image}
+	r.Summary = &history.Summary{Text: "image app:1"}
 	l.log.put(r)
 }
 
@@ -55,16 +55,16 @@ func TestFolded_OutcomeOfBulk(t *testing.T) {
 		l := workloads{newEmptyLog(t)}
 		names := []string{"a", "b", "c"}
 		for _, name := range names {
-			l.put(ref("apps", "deployments", "shop", name, 1), history.Create, history.Root, "app:1", 1, 0)
+			l.put(ref("apps", "deployments", "shop", name, 1), history.Create, history.Root, 1, 0)
 		}
 		for _, name := range names {
 			o := ref("apps", "deployments", "shop", name, 1)
 			if name == test.failing {
 				l.crash(o)
-				l.put(o, history.Update, history.Consequence, "app:1", 2, 0)
+				l.put(o, history.Update, history.Consequence, 2, 0)
 				continue
 			}
-			l.put(o, history.Update, history.Consequence, "app:1", 2, 1)
+			l.put(o, history.Update, history.Consequence, 2, 1)
 		}
 		if got, want := l.rows(t, query.Timeline{}), []string{test.want}; !slices.Equal(got, want) {
 			t.Errorf("%q fails: got %q, want %q", test.failing, got, want)
@@ -77,8 +77,8 @@ func TestFolded_OutcomeOfBulk(t *testing.T) {
 func TestFolded_OutcomeIgnoresFilter(t *testing.T) {
 	l := workloads{newEmptyLog(t)}
 	web := ref("apps", "deployments", "shop", "web", 1)
-	l.put(web, history.Create, history.Root, "app:1", 1, 0)
-	l.put(web, history.Update, history.Consequence, "app:1", 2, 0)
+	l.put(web, history.Create, history.Root, 1, 0)
+	l.put(web, history.Update, history.Consequence, 2, 0)
 	l.crash(web)
 	want := []string{"deployments#1: failing pod/web-a CrashLoopBackOff, exit 1"}
 	for _, q := range []query.Timeline{
@@ -98,11 +98,11 @@ func TestFolded_OutcomeBeforeNamespaceDeletion(t *testing.T) {
 	l := workloads{newEmptyLog(t)}
 	web, service := ref("apps", "deployments", "shop", "web", 1), ref("", "services", "shop", "web", 1)
 	pod := ref("", "pods", "shop", "web-a", 1)
-	l.put(web, history.Create, history.Root, "app:1", 1, 0)
+	l.put(web, history.Create, history.Root, 1, 0)
 	p := record(pod, history.Create, `{"metadata":{"labels":{"app":"web"}}}`)
 	p.Owners, p.Class = []types.UID{web.UID}, history.Consequence
 	l.log.put(p)
-	l.put(web, history.Update, history.Consequence, "app:1", 2, 1)
+	l.put(web, history.Update, history.Consequence, 2, 1)
 	s := record(service, history.Create, `{"metadata":{"name":"web"},"spec":{"selector":{"app":"web"}}}`)
 	s.Class = history.Root
 	l.log.put(s)
@@ -112,7 +112,7 @@ func TestFolded_OutcomeBeforeNamespaceDeletion(t *testing.T) {
 	gone := record(pod, history.Delete, `{"metadata":{"labels":{"app":"web"}}}`)
 	gone.Owners, gone.Class = []types.UID{web.UID}, history.Consequence
 	l.log.put(gone)
-	l.put(web, history.Update, history.Consequence, "app:1", 2, 0)
+	l.put(web, history.Update, history.Consequence, 2, 0)
 	namespace := record(ref("", "namespaces", "", "shop", 1), history.Delete,
 		fmt.Sprintf(`{"metadata":{"name":"shop","deletionTimestamp":%q}}`, requested))
 	namespace.Class = history.Root
