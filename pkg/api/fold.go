@@ -75,7 +75,7 @@ func (h *handler) row(r *query.FoldedRow) v1.Row {
 		Consequences: r.Consequences, Delivery: r.Delivery, Again: r.Again,
 	}
 	for _, u := range r.UsedBy {
-		row.UsedBy = append(row.UsedBy, objectOfRef(u.Ref, u.Kind))
+		row.UsedBy = append(row.UsedBy, v1.User{Object: objectOfRef(u.Ref, u.Kind), OutdatedPods: u.OutdatedPods})
 	}
 	if c := r.AfterChange; c != nil {
 		row.After = &v1.ObjectRevision{Object: object(c), Revision: c.Revision}

@@ -69,7 +69,7 @@ type FoldedRow struct {
 	Again uint64
 	// UsedBy are the objects that use the changed ConfigMap or Secret at the
 	// end of the question.
-	UsedBy []Subject
+	UsedBy []User
 	// AfterChange is an earlier change on the page, of configuration that the
 	// failing object of this row uses. It is nil if there is none.
 	AfterChange *history.Record
@@ -226,7 +226,7 @@ type folding struct {
 	keep     func(*FoldedRow) bool // whether a row is selected; nil: all are
 	expanded int                   // consequences of a row that are returned
 	narrowed bool                  // whether problems of what rows' objects own may be missing on the page
-	mu       sync.Mutex            // guards owners, owning and uses
+	mu       sync.Mutex            // guards owners, owning, uses and pods
 	// owners has the newest version of each owner or target that was looked up.
 	// It is nil if there is none.
 	owners map[ownerKey]*history.Record
@@ -241,7 +241,10 @@ type folding struct {
 	// traces has what may follow from changes of the rows' objects.
 	traces map[types.UID]trace
 	// uses has the users of ConfigMaps and Secrets by namespace.
-	uses map[string]map[subjectKey][]Subject
+	uses map[string]map[subjectKey][]use
+	// pods has when the pods of the namespaces were created, by their outermost
+	// owner.
+	pods map[string]map[types.UID][]time.Time
 	// used has what objects used when a problem of theirs began. Only rows uses
 	// it.
 	used map[problemKey][]usedObject
@@ -260,7 +263,8 @@ func newFolding(s *Service, view history.View, end time.Time) *folding {
 		service: s, view: view, end: end, extra: s.options.Symptoms(),
 		owners: map[ownerKey]*history.Record{}, owning: map[schema.GroupResource][]schema.GroupResource{},
 		terminations: map[string][]termination{}, read: map[string]bool{}, traces: map[types.UID]trace{},
-		uses: map[string]map[subjectKey][]Subject{}, used: map[problemKey][]usedObject{},
+		uses: map[string]map[subjectKey][]use{}, used: map[problemKey][]usedObject{},
+		pods: map[string]map[types.UID][]time.Time{},
 	}
 }
 

@@ -77,11 +77,7 @@ func (f *folding) surround(ctx context.Context, row *FoldedRow, until time.Time)
 	}
 	switch last.Ref.GroupResource() {
 	case configMaps, secrets:
-		uses, err := f.usesIn(ctx, last.Ref.Namespace)
-		if err != nil {
-			return err
-		}
-		row.UsedBy = uses[subjectKey{last.Ref.GroupResource(), last.Ref.Name}]
+		row.UsedBy, err = f.users(ctx, row)
 	case services:
 		if row.Outcome == nil && last.Verb != history.Delete {
 			ends := f.terminating(last.Ref.Namespace, last.Time)
@@ -166,14 +162,14 @@ type subjectKey struct {
 
 // usesIn returns the objects of a namespace that use ConfigMaps and Secrets, at
 // the end of the page.
-func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey][]Subject, error) {
+func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey][]use, error) {
 	f.mu.Lock()
 	known, read := f.uses[namespace]
 	f.mu.Unlock()
 	if read {
 		return known, nil
 	}
-	uses := map[subjectKey][]Subject{}
+	uses := map[subjectKey][]use{}
 	filter := history.Filter{Namespace: history.ScopeOf(namespace), Resources: users, View: f.view}
 	rules := relation.All()
 	scan := history.StateScan{Filter: filter, At: f.present().Add(-1), Limit: maxUsers, Bodies: true}
@@ -190,9 +186,9 @@ func (f *folding) usesIn(ctx context.Context, namespace string) (map[subjectKey]
 		for i := range found.References {
 			ref := &found.References[i]
 			key := subjectKey{schema.GroupResource{Group: ref.Group, Resource: ref.Resource}, ref.Name}
-			by := Subject{r.Ref, r.Kind}
-			if (key.resource == configMaps || key.resource == secrets) && !slices.Contains(uses[key], by) {
-				uses[key] = append(uses[key], by)
+			if key.resource == configMaps || key.resource == secrets {
+				by := use{Subject{r.Ref, r.Kind}, slices.Contains(environmentRules, ref.Rule)}
+				uses[key] = addUse(uses[key], by)
 			}
 		}
 	}
@@ -281,7 +277,7 @@ func mention(rows []FoldedRow) {
 				continue
 			}
 			before := at.Sub(other.Last().Time)
-			uses := slices.ContainsFunc(other.UsedBy, func(s Subject) bool { return s.Ref.UID == row.Of.Ref.UID })
+			uses := slices.ContainsFunc(other.UsedBy, func(u User) bool { return u.Ref.UID == row.Of.Ref.UID })
 			if before > 0 && before <= causeTime && uses &&
 				(newest == nil || newest.Last().Time.Before(other.Last().Time)) {
 				newest = other

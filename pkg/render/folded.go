@@ -409,7 +409,11 @@ func (p *Printer) folded(r *v1.Row) field {
 	if n := len(r.UsedBy); n > 0 {
 		var names []string
 		for i := range r.UsedBy[:min(n, maxUsersShown)] {
-			names = append(names, objectName(&r.UsedBy[i]))
+			name := objectName(&r.UsedBy[i].Object)
+			if n := r.UsedBy[i].OutdatedPods; n > 0 {
+				name += fmt.Sprintf(" (STALE: %s older)", counted(n, "pod"))
+			}
+			names = append(names, name)
 		}
 		text += ", used by " + strings.Join(names, ", ")
 		if n > maxUsersShown {

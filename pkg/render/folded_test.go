@@ -61,6 +61,15 @@ func incidents() []v1.Row {
 			Summary: "deleted", Changes: []v1.Event{change("delete", 4, at(43, 0))},
 		},
 		{
+			Kind: "change", Start: at(43, 30), Object: object("Secret", "secrets", "db"), Objects: 1,
+			Summary: "password changed", Writers: []v1.Writer{operator},
+			Changes: []v1.Event{change("update", 2, at(43, 30))},
+			UsedBy: []v1.User{
+				{Object: object("Deployment", "deployments", "web")},
+				{Object: object("Deployment", "deployments", "worker"), OutdatedPods: 2},
+			},
+		},
+		{
 			Kind: "change", Start: at(44, 0), Object: object("Node", "nodes", "node-1"), Objects: 1,
 			Summary: "Ready False: KubeletNotReady, PLEG is not healthy", Writers: []v1.Writer{system},
 			Changes: []v1.Event{change("update", 70, at(44, 0))},

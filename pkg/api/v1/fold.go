@@ -46,7 +46,7 @@ type Row struct {
 	Again uint64 `json:"again,omitempty"`
 	// UsedBy are the objects that use the changed ConfigMap or Secret at the
 	// end of the query.
-	UsedBy []Object `json:"usedBy,omitempty"`
+	UsedBy []User `json:"usedBy,omitempty"`
 	// After is an earlier change of configuration that the failing object uses.
 	After *ObjectRevision `json:"after,omitempty"`
 	// Followed are the first of the consequences, oldest first, without
@@ -57,6 +57,14 @@ type Row struct {
 	Consequences int `json:"consequences"`
 	// ConsequencesRelation is [AtLeast] if there are more consequences.
 	ConsequencesRelation string `json:"consequencesRelation,omitempty"`
+}
+
+// User is an object that uses a ConfigMap or a Secret.
+type User struct {
+	Object
+	// OutdatedPods is the number of its pods that run with the contents before
+	// the change: they took environment variables from it, and started earlier.
+	OutdatedPods int `json:"outdatedPods,omitempty"`
 }
 
 // Outcome is how a change ended.
