@@ -253,6 +253,8 @@ func TestGetWatch_WritesEachRowOnceAcrossRestarts(t *testing.T) {
 	r := &recording{t: t, url: "http://" + server.address, now: time.Now()}
 	f := follow(t, r, "get", "-w", "--limit", "3")
 	f.has("configmap/m4#1")
+	some(1)
+	f.has("configmap/m5#1") // the stream is open
 	rounds := 3
 	if testing.Short() {
 		rounds = 1

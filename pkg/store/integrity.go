@@ -35,7 +35,8 @@ type integrity struct {
 	stop     chan struct{}                // closed to stop the goroutine
 	stopped  chan struct{}                // closed unless the goroutine is running
 
-	checked *boundedCache[uint64, *table.Checked] // tables that were read recently, by number
+	checked  *boundedCache[uint64, *table.Checked] // tables that were read recently, by number
+	decoders table.Decoders                        // of the checked tables
 
 	mu     sync.Mutex
 	levels uint64 // the fingerprint of the levels when tables was read; guarded by mu
@@ -150,7 +151,7 @@ func (c *integrity) checkTable(id uint64, r keyrange.Range) *badgerdir.DamageErr
 	t, cached := c.checked.get(id)
 	var err error
 	if !cached {
-		if t, err = table.OpenChecked(badgerdir.TablePath(c.dir, id)); err == nil {
+		if t, err = table.OpenChecked(badgerdir.TablePath(c.dir, id), &c.decoders); err == nil {
 			c.checked.put(id, t)
 		}
 	}

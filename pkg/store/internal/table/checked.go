@@ -20,7 +20,8 @@ type Checked struct {
 	blocks []Block
 	first  [][]byte
 
-	buffers sync.Pool // of *[]byte
+	decoders *Decoders
+	buffers  sync.Pool // of *[]byte
 
 	reading sync.RWMutex // guards file; Check holds it for reading
 	file    *os.File     // nil: closed
@@ -29,14 +30,16 @@ type Checked struct {
 	sums []uint64   // hashes of the verified blocks, as stored; 0: not verified
 }
 
-// OpenChecked reads the index of a table and opens its file. The caller must
-// call Close.
-func OpenChecked(path string) (*Checked, error) {
+// OpenChecked reads the index of a table and opens its file. Other tables may
+// have the same decoders. The caller must call Close.
+func OpenChecked(path string, decoders *Decoders) (*Checked, error) {
 	t, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checked{path: path, blocks: t.Blocks, first: t.First, sums: make([]uint64, len(t.Blocks))}
+	c := &Checked{
+		path: path, blocks: t.Blocks, first: t.First, decoders: decoders, sums: make([]uint64, len(t.Blocks)),
+	}
 	if err := t.Close(); err != nil {
 		return nil, err
 	}
@@ -99,7 +102,7 @@ func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	if before == sum {
 		return nil
 	}
-	if err := verify(raw); err != nil {
+	if err := c.decoders.verify(raw); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -108,13 +111,15 @@ func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	return nil
 }
 
-// verifiers are tables without a file. A decoder has 300 KB of tables and
-// buffers, so it is used for many blocks.
-var verifiers sync.Pool //nolint:gochecknoglobals // of *Table
+// Decoders are decoders of blocks that checked tables share: each has 300 KB of
+// tables and buffers. The zero value is ready. It is safe for concurrent use.
+type Decoders struct {
+	tables sync.Pool // of *Table, without a file
+}
 
 // verify verifies a block as it is stored.
-func verify(raw []byte) error {
-	t, ok := verifiers.Get().(*Table)
+func (d *Decoders) verify(raw []byte) error {
+	t, ok := d.tables.Get().(*Table)
 	if !ok {
 		dec, err := newDecoder()
 		if err != nil {
@@ -122,7 +127,7 @@ func verify(raw []byte) error {
 		}
 		t = &Table{dec: dec}
 	}
-	defer verifiers.Put(t)
+	defer d.tables.Put(t)
 	t.data = raw
 	_, err := t.verify()
 	t.data = nil // the caller's

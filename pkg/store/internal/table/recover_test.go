@@ -120,7 +120,7 @@ func TestWrite_RoundTrip(t *testing.T) {
 // first check.
 func TestChecked_FindsLaterDamage(t *testing.T) {
 	path := made(t)
-	c, err := table.OpenChecked(path)
+	c, err := table.OpenChecked(path, &table.Decoders{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestChecked_FindsLaterDamage(t *testing.T) {
 func TestChecked_FindsDamageDuringClose(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
 		path := made(t)
-		c, err := table.OpenChecked(path)
+		c, err := table.OpenChecked(path, &table.Decoders{})
 		if err != nil {
 			t.Fatal(err)
 		}
