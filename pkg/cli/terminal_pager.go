@@ -186,7 +186,7 @@ func (p *pager) rowsOf(text []byte) (rows int) {
 	return rows
 }
 
-// noteWriter writes notes behind the output of a pager.
+// noteWriter writes notes after the output of a pager.
 type noteWriter struct{ *pager }
 
 // Write implements [io.Writer].

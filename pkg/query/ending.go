@@ -138,9 +138,8 @@ func (f *folding) onsets(ctx context.Context, of *history.Record, until time.Tim
 // readTerminations reads the newest deletions of the namespace that an object
 // is, or is in.
 func (f *folding) readTerminations(ctx context.Context, of history.ObjectRef) error {
-	namespaces := schema.GroupResource{Resource: "namespaces"}
 	name := of.Namespace
-	if of.GroupResource() == namespaces {
+	if of.GroupResource() == namespacesOf {
 		name = of.Name
 	}
 	if name == "" || f.read[name] {
@@ -148,7 +147,7 @@ func (f *folding) readTerminations(ctx context.Context, of history.ObjectRef) er
 	}
 	f.read[name] = true
 	filter := history.Filter{
-		Resources: []schema.GroupResource{namespaces}, Namespace: history.ClusterScoped, Name: name,
+		Resources: []schema.GroupResource{namespacesOf}, Namespace: history.ClusterScoped, Name: name,
 		Verbs: []history.Verb{history.Delete}, End: f.end, View: f.view,
 	}
 	var all []*history.Record

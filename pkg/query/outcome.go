@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/fold"
@@ -46,7 +45,7 @@ func (f *folding) outcome(ctx context.Context, row *FoldedRow, until time.Time) 
 	}
 	// What happens while the namespace is deleted is not an outcome.
 	namespace := last.Ref.Namespace
-	if last.Ref.GroupResource() == (schema.GroupResource{Resource: "namespaces"}) {
+	if last.Ref.GroupResource() == namespacesOf {
 		namespace = last.Ref.Name
 	}
 	if ends := f.terminating(namespace, last.Time); !ends.IsZero() && (until.IsZero() || ends.Before(until)) {

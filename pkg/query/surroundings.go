@@ -36,11 +36,12 @@ const (
 
 //nolint:gochecknoglobals // constants
 var (
-	configMaps = schema.GroupResource{Resource: "configmaps"}
-	secrets    = schema.GroupResource{Resource: "secrets"}
-	services   = schema.GroupResource{Resource: "services"}
-	podsOf     = schema.GroupResource{Resource: "pods"}
-	nodesOf    = schema.GroupResource{Resource: "nodes"}
+	configMaps   = schema.GroupResource{Resource: "configmaps"}
+	secrets      = schema.GroupResource{Resource: "secrets"}
+	services     = schema.GroupResource{Resource: "services"}
+	podsOf       = schema.GroupResource{Resource: "pods"}
+	nodesOf      = schema.GroupResource{Resource: "nodes"}
+	namespacesOf = schema.GroupResource{Resource: "namespaces"}
 	// users are the resources whose objects use ConfigMaps and Secrets. Pods
 	// that a workload owns have the same relations as the workload.
 	users = []schema.GroupResource{
