@@ -3,9 +3,7 @@ package query
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
-	"sort"
 	"sync"
 	"time"
 
@@ -109,7 +107,7 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	}
 	f := newFolding(s, view, q.End)
 	f.keep, f.expanded = rowFilter(&q), q.Consequences
-	f.narrowed = len(q.Types) > 0 || q.Group != "" || q.Name != "" || q.UID != "" || q.Selector != nil
+	f.narrowed = q.isNarrow()
 	folded, err := f.page(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
@@ -134,43 +132,6 @@ func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
 	}
 	mention(folded.Rows)
 	return folded, nil
-}
-
-// page returns the rows of a page with their changes and onsets.
-func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err error) {
-	rows := q.Limit
-	q.Classes = []history.Class{history.Root, history.Onset}
-	q.Bare, q.Each, q.Rest, q.Endings = true, nil, history.Cursor{}, false
-	// Most rows have few versions, so few are read at first.
-	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
-		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {
-			return FoldedPage{}, err
-		}
-		if folded.Rows, err = f.rows(ctx, folded.Versions, q.Order); err != nil {
-			return FoldedPage{}, err
-		}
-		if len(folded.Rows) > rows || folded.Count < q.Limit || q.Limit == maxFolded {
-			break
-		}
-	}
-	if len(folded.Rows) <= rows {
-		return folded, nil
-	}
-	// Further versions may add to any row, so the longest beginning of the page
-	// is searched that has few enough rows.
-	n := sort.Search(len(folded.Versions), func(n int) bool {
-		some, failed := f.rows(ctx, folded.Versions[:n+1], q.Order)
-		err = errors.Join(err, failed)
-		return len(some) > rows
-	})
-	if err != nil {
-		return FoldedPage{}, err
-	}
-	folded.Versions, folded.More = folded.Versions[:n], true
-	folded.Count, folded.End = n, history.Cursor{Time: folded.Versions[n-1].Time}
-	folded.Next = folded.End
-	folded.Rows, err = f.rows(ctx, folded.Versions, q.Order)
-	return folded, err
 }
 
 // complete adds to a row what follows from its changes and what surrounds them.
@@ -226,6 +187,7 @@ type folding struct {
 	keep     func(*FoldedRow) bool // whether a row is selected; nil: all are
 	expanded int                   // consequences of a row that are returned
 	narrowed bool                  // whether problems of what rows' objects own may be missing on the page
+	pages    pages                 // of the question
 	mu       sync.Mutex            // guards owners, owning, uses and pods
 	// owners has the newest version of each owner or target that was looked up.
 	// It is nil if there is none.
@@ -363,7 +325,7 @@ func deletionRequested(object []byte) time.Time {
 // attribute adds each onset to the newest row before it with a change of the
 // object or of one of its owners, unless that was long before and a change
 // [beyond] its owners was not. The others get rows of their own, one for each
-// outermost owner.
+// outermost owner, except for those that belong to a row of another page.
 func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Version) ([]FoldedRow, error) {
 	type place struct {
 		at  time.Time
@@ -408,6 +370,15 @@ func (f *folding) attribute(ctx context.Context, rows []FoldedRow, onsets []*Ver
 		}
 		top := chain[len(chain)-1]
 		i, known := alone[top.Ref.UID]
+		if cause.row < 0 {
+			elsewhere, err := f.isElsewhere(ctx, v, chain)
+			if err != nil {
+				return nil, err
+			}
+			if elsewhere {
+				continue
+			}
+		}
 		switch {
 		case cause.row >= 0:
 			i = cause.row
