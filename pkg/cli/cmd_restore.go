@@ -78,7 +78,7 @@ func newRestore(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	o.at.addFlag(fs, "at", "Bring back the state of a time")
+	o.at.addFlag(fs, "Bring back the state of a time")
 	fs.StringVar(&o.uid, "uid", "", "Bring back the object with this UID, if there were several of the name.")
 	fs.StringVar(&o.dryRun, "dry-run", "",
 		"Change nothing: server (the default without --yes) validates each step, client reads the record only.")
@@ -119,7 +119,7 @@ func (o *restoreOptions) run(ctx context.Context, args []string) error {
 			return err
 		}
 		r := &restoration{restoreOptions: o, session: s}
-		if err := r.open(ctx); err != nil {
+		if err := r.open(); err != nil {
 			return err
 		}
 		if err := r.read(ctx, targets); err != nil {
@@ -206,7 +206,7 @@ type restoration struct {
 
 // open connects to the cluster of the kubeconfig. With --dry-run=client, the
 // record replaces the cluster.
-func (r *restoration) open(ctx context.Context) error {
+func (r *restoration) open() error {
 	if r.dryRun == dryRunClient {
 		r.reader = &recorded{session: r.session}
 		return nil

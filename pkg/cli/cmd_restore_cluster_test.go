@@ -135,7 +135,10 @@ func newRestorer(t *testing.T, cluster *clustertest.Cluster) *restorer {
 }
 
 // on returns the restorer of a subtest.
-func (r *restorer) on(t *testing.T) *restorer { return &restorer{t, r.cluster, r.url, r.client} }
+func (r *restorer) on(t *testing.T) *restorer {
+	t.Helper()
+	return &restorer{t, r.cluster, r.url, r.client}
+}
 
 // run runs the plugin.
 func (r *restorer) run(args ...string) (code int, stdout, stderr string) {

@@ -39,7 +39,8 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 	namespace := func(ago time.Duration, verb history.Verb, rest string) {
 		r.write(ago, &history.Record{
 			Ref: ref("", "namespaces", "", "shop", "uid-shop"), Kind: "Namespace", Verb: verb,
-			Object: []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","uid":"uid-shop"` + rest + `}}`),
+			Object: []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","uid":"uid-shop"` +
+				rest + `}}`),
 		})
 	}
 	const hash = "hmac-sha256:0123456789abcdef0123456789abcdef"
@@ -92,7 +93,9 @@ type apiServer struct {
 
 func newAPIServer(t *testing.T) *apiServer {
 	t.Helper()
-	s := &apiServer{objects: map[string]string{}, answer: func(http.ResponseWriter, *http.Request) bool { return false }}
+	s := &apiServer{
+		objects: map[string]string{}, answer: func(http.ResponseWriter, *http.Request) bool { return false },
+	}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		object, exists := s.objects[req.URL.Path]
@@ -176,7 +179,8 @@ func TestRestore_ContinuesAfterConflicts(t *testing.T) {
 		"status": {live("8", "2"), 0, "configmap/a updated\n"},
 		"data": {
 			live("8", "3"), 1,
-			"error: configmap/a: the object was changed in the meantime\nTo see what differs now, run the same command again.\n",
+			"error: configmap/a: the object was changed in the meantime\n" +
+				"To see what differs now, run the same command again.\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,9 +222,15 @@ func TestRestore_ExplainsRefusals(t *testing.T) {
 			http.StatusBadRequest, metav1.StatusReasonBadRequest, `admission webhook "x" denied the request: no`,
 			"A policy of the cluster rejects it as it was. To change it before: ",
 		},
-		{http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "is invalid", " state configmaps/a -n shop --at TIME "},
-		{http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists", "the object was changed in the meantime"},
-		{http.StatusInternalServerError, metav1.StatusReasonInternalError, "broken", "To try again, run the same command"},
+		{
+			http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "is invalid",
+			" state configmaps/a -n shop --at TIME ",
+		},
+		{
+			http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists",
+			"the object was changed in the meantime",
+		},
+		{http.StatusInternalServerError, metav1.StatusReasonInternalError, "broken", "To try again, run the same"},
 	} {
 		t.Run(c.message, func(t *testing.T) {
 			r, s := newRecording(t), newAPIServer(t)
@@ -235,9 +245,11 @@ func TestRestore_ExplainsRefusals(t *testing.T) {
 				return true
 			}
 			code, stdout, stderr := s.restore(t.Context(), t, r, "cm/a#1 cm/b#1 --yes")
-			if code != 1 || !strings.HasSuffix(stdout, "\nconfigmap/b created\n") || !strings.Contains(stderr, c.want) ||
+			if code != 1 || !strings.HasSuffix(stdout, "\nconfigmap/b created\n") ||
+				!strings.Contains(stderr, c.want) ||
 				!strings.Contains(stderr, "\nerror: 1 of 2 objects restored, 1 can't be brought back\n") {
-				t.Errorf("got exit code %d and\n%s%s\nwant 1, configmap/b created, and %s", code, stdout, stderr, c.want)
+				t.Errorf("got exit code %d and\n%s%s\nwant 1, configmap/b created, and %s",
+					code, stdout, stderr, c.want)
 			}
 		})
 	}

@@ -69,7 +69,7 @@ func newState(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	o.at.addFlag(fs, "at", "Show the objects of a time (default: now)")
+	o.at.addFlag(fs, "Show the objects of a time (default: now)")
 	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
 		"Show all namespaces, including cluster-scoped objects.")
 	fs.StringVarP(&o.selector, "selector", "l", "", "Only show objects with these labels at that time, as in kubectl.")

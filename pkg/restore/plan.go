@@ -14,7 +14,9 @@ import (
 )
 
 // The resources with rules of their own.
-var ( //nolint:gochecknoglobals // constants
+//
+//nolint:gochecknoglobals // constants
+var (
 	// Namespaces are the namespaces.
 	Namespaces = schema.GroupResource{Resource: "namespaces"}
 	// Definitions are the CustomResourceDefinitions.

@@ -2,6 +2,7 @@ package restore_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -107,8 +108,10 @@ func TestNew_DecidesAboutObjectsThatAreGone(t *testing.T) {
 			`{"apiVersion":"v1","kind":"ConfigMap",` + meta("of-unknown", owner("b/v1", "Unknown", "z", "x")) + `}`,
 			"create: without its owner unknown/z, which does not exist any more",
 		},
-		{`{"apiVersion":"v1","kind":"Pod",` + meta("ended", "") + `,"status":{"phase":"Succeeded"}}`,
-			"had finished, and would run again"},
+		{
+			`{"apiVersion":"v1","kind":"Pod",` + meta("ended", "") + `,"status":{"phase":"Succeeded"}}`,
+			"had finished, and would run again",
+		},
 		{`{"apiVersion":"v1","kind":"Pod",` + meta("bare", "") + `,"status":{"phase":"Running"}}`, "create"},
 		{
 			`{"apiVersion":"batch/v1","kind":"Job",` + meta("done", "") +
@@ -116,14 +119,20 @@ func TestNew_DecidesAboutObjectsThatAreGone(t *testing.T) {
 			"had finished, and would run again",
 		},
 		{`{"apiVersion":"batch/v1","kind":"Job",` + meta("running", "") + `}`, "create"},
-		{`{"apiVersion":"v1","kind":"Secret",` + meta("hashed", "") + `,"data":{"password":"` + hash + `"}}`,
-			"refuse data.password"},
-		{`{"apiVersion":"v1","kind":"Secret",` +
-			meta("token", `,"annotations":{"kubernetes.io/service-account.name":"x"}`) +
-			`,"type":"kubernetes.io/service-account-token","data":{"token":"` + hash + `"}}`,
-			"create: with a new token"},
-		{`{"apiVersion":"v1","kind":"ConfigMap",` + meta("note", `,"annotations":{"a":"`+hash+`"}`) + `}`,
-			"create: without the annotation a, of which only a hash is recorded"},
+		{
+			`{"apiVersion":"v1","kind":"Secret",` + meta("hashed", "") + `,"data":{"password":"` + hash + `"}}`,
+			"refuse data.password",
+		},
+		{
+			`{"apiVersion":"v1","kind":"Secret",` +
+				meta("token", `,"annotations":{"kubernetes.io/service-account.name":"x"}`) +
+				`,"type":"kubernetes.io/service-account-token","data":{"token":"` + hash + `"}}`,
+			"create: with a new token",
+		},
+		{
+			`{"apiVersion":"v1","kind":"ConfigMap",` + meta("note", `,"annotations":{"a":"`+hash+`"}`) + `}`,
+			"create: without the annotation a, of which only a hash is recorded",
+		},
 	} {
 		o := object(t, c.document)
 		objects, want[o.Name] = append(objects, o), c.want
@@ -312,7 +321,7 @@ func TestNew_ComparesObjectsThatExist(t *testing.T) {
 		})
 	}
 	deleting := replace(`"uid":"u"`, `"uid":"u","deletionTimestamp":"2026-01-01T00:00:00Z"`).Replace(web)
-	if s := plan(t, state(t, deleting), nil, object(t, web))["web"]; s.Err != restore.ErrBeingDeleted {
+	if s := plan(t, state(t, deleting), nil, object(t, web))["web"]; !errors.Is(s.Err, restore.ErrBeingDeleted) {
 		t.Errorf("being deleted: got %q and error %v, want %v", describe(s), s.Err, restore.ErrBeingDeleted)
 	}
 }
@@ -367,7 +376,7 @@ func TestNew_EndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	objects := []*restore.Object{object(t, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`)}
-	if _, err := restore.New(ctx, restore.State{}, objects, restore.Options{}); err != context.Canceled {
+	if _, err := restore.New(ctx, restore.State{}, objects, restore.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
