@@ -158,7 +158,8 @@ func (r *Recorder) config() daemon.Config {
 	c.RecordCatalogue = false
 	c.MaxQueryRate = 0
 	// All kinds are discovered. A named one that is refused would have a gap,
-	// as if the configuration were wrong. Two groups serve Events; one is named.
+	// as if the configuration were wrong. Two groups serve Events, so one is
+	// named.
 	c.Resources = slices.DeleteFunc(c.Resources, func(r history.Resource) bool {
 		return !history.IsEventResource(r.GroupResource())
 	})
