@@ -290,12 +290,16 @@ func TestNew_ComparesObjectsThatExist(t *testing.T) {
 		"scaled":        {web, []string{replace(`"replicas":2`, `"replicas":5`).Replace(web)}, nil, "update"},
 		"scaled by HPA": {web, []string{replace(`"replicas":2`, `"replicas":5`).Replace(web), scaler}, nil, "none"},
 		"changed and scaled by HPA": {
-			web, []string{replace(`"replicas":2`, `"replicas":5`, `"a":"b"`, `"a":"c"`).Replace(web), scaler}, nil,
+			web,
+			[]string{replace(`"replicas":2`, `"replicas":5`, `"a":"b"`, `"a":"c"`).Replace(web), scaler},
+			nil,
 			"update: its replicas stay 5: a HorizontalPodAutoscaler sets them",
 		},
 		"recreated": {
-			web, []string{replace(`"uid":"u"`, `"uid":"v","creationTimestamp":"2026-01-01T00:00:00Z"`,
-				`"a":"b"`, `"a":"c"`).Replace(web)}, nil,
+			web,
+			[]string{replace(`"uid":"u"`, `"uid":"v","creationTimestamp":"2026-01-01T00:00:00Z"`,
+				`"a":"b"`, `"a":"c"`).Replace(web)},
+			nil,
 			"update: it was deleted and created again since, at 2026-01-01T00:00:00Z",
 		},
 		"GitOps": {
@@ -309,7 +313,9 @@ func TestNew_ComparesObjectsThatExist(t *testing.T) {
 			secret("u", "1"), []string{secret("u", "9")}, []string{secret("u", "2")}, "refuse data.password",
 		},
 		"hashes of another life": {
-			secret("u", "1"), []string{secret("v", "9")}, []string{secret("v", "1")},
+			secret("u", "1"),
+			[]string{secret("v", "9")},
+			[]string{secret("v", "1")},
 			"created again; only hashes were recorded, so its values can't be compared",
 		},
 	} {
