@@ -279,7 +279,7 @@ func (r *restorer) namespace() {
 	})
 
 	plan := []string{
-		`^namespace/billing: deleted at \d\d:\d\d:\d\d; \d+ objects in it at \d\d:\d\d:\d\d$`,
+		`^namespace/billing: deleted at .*\d\d:\d\d:\d\d; \d+ objects in it at .*\d\d:\d\d:\d\d$`,
 		`^  create +namespace/billing`,
 		`^  create +customresourcedefinition/ledgers.billing.example +other objects need it$`,
 		`^  create +configmap/settings`, `^  create +deployment/invoices`, `^  create +ledger/main`,
@@ -349,7 +349,7 @@ func (r *restorer) objects() {
 			field(o["ConfigMap/flags"], "data", "added") == "y"
 	})
 
-	r.expect(0, "restore cm/flags#1 -n edited", `^  update +configmap/flags +as in revision 1 of \d\d:\d\d:\d\d$`,
+	r.expect(0, "restore cm/flags#1 -n edited", `^  update +configmap/flags +as in revision 1 of .*\d\d:\d\d:\d\d$`,
 		`^configmap/flags$`, `^-   added: "y"$`, `^\+   a: b$`,
 		`^Nothing was changed. --yes creates 0 objects and updates 1.$`)
 	r.expect(0, "restore cm/flags#1 deploy/front#1 -n edited --yes",

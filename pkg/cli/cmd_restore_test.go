@@ -62,9 +62,14 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 	}
 	namespace(40*time.Minute, history.Delete, deleting)
 
-	at := r.now.Add(-time.Hour).Format(time.TimeOnly)
-	want := "namespace/shop: deleted at " + at + "; 4 objects in it at " +
-		r.now.Add(-time.Hour-1).Format(time.TimeOnly) + `
+	at := func(t time.Time) string {
+		if t.Day() != r.now.Day() {
+			return t.Format(time.DateTime)
+		}
+		return t.Format(time.TimeOnly)
+	}
+	deleted := r.now.Add(-time.Hour)
+	want := "namespace/shop: deleted at " + at(deleted) + "; 4 objects in it at " + at(deleted.Add(-1)) + `
   create   namespace/shop
   create   configmap/flags
   CANNOT   configmap/hashed   only hashes are recorded of password: set the values yourself
