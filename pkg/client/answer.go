@@ -23,28 +23,38 @@ import (
 // Recorders that do not support [v1.EmptyOK] answer 404 if nothing matches.
 // send then decodes nothing and returns no error.
 func (c *Client) send(ctx context.Context, at *url.URL, read decoder) (http.Header, error) {
+	resp, body, err := c.ask(ctx, at, v1.ContentType)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Header, c.decode(resp, body, read)
+}
+
+// ask sends a request once, for an answer of a media type, and returns the
+// answer with its whole body.
+func (c *Client) ask(ctx context.Context, at *url.URL, accept string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", c.options.Name, err)
+		return nil, nil, fmt.Errorf("ask %s: %w", c.options.Name, err)
 	}
-	req.Header.Set("Accept", v1.ContentType)
+	req.Header.Set("Accept", accept)
 	if c.options.UserAgent != "" {
 		req.Header.Set("User-Agent", c.options.UserAgent)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(ctx, err)
+		return nil, nil, c.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
 	c.clock.observe(resp)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.options.MaxResponse+1))
 	switch {
 	case err != nil:
-		return nil, c.unreachable(ctx, err)
+		return nil, nil, c.unreachable(ctx, err)
 	case int64(len(body)) > c.options.MaxResponse:
-		return nil, c.tooLarge()
+		return nil, nil, c.tooLarge()
 	default:
-		return resp.Header, c.decode(resp, body, read)
+		return resp, body, nil
 	}
 }
 
