@@ -18,19 +18,19 @@ import (
 // non-resource URL [v1.MetricsPath]. Without it, the error has the code
 // [history.Forbidden].
 func (c *Client) Metrics(ctx context.Context) (map[string]float64, error) {
-	resp, body, err := c.ask(ctx, c.base.JoinPath(v1.MetricsPath), "text/plain")
+	a, err := c.ask(ctx, c.base.JoinPath(v1.MetricsPath), "text/plain")
 	if err != nil {
 		return nil, err
 	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	switch {
-	case resp.StatusCode != http.StatusOK:
-		return nil, c.failure(resp.StatusCode, kind, body)
+	case a.status != http.StatusOK:
+		return nil, c.failure(a.status, kind, a.body)
 	case kind != "text/plain":
 		return nil, c.notARecorder(errors.New("its metrics are " + kind))
 	}
 	metrics := map[string]float64{}
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(string(a.body)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if number, err := strconv.ParseFloat(value, 64); err == nil && !strings.ContainsAny(name, "#{") {
 			metrics[name] = number

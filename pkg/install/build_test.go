@@ -193,8 +193,11 @@ func TestBuild_AppliesNamespacesFirst(t *testing.T) {
 		kinds = append(kinds, o.GetKind())
 	}
 	for _, after := range []struct{ first, second string }{
-		{"Namespace", "ServiceAccount"}, {"ServiceAccount", "StatefulSet"}, {"ConfigMap", "StatefulSet"},
-		{"ClusterRole", "ClusterRoleBinding"}, {"ClusterRoleBinding", "StatefulSet"},
+		{"Namespace", "ServiceAccount"},
+		{"ServiceAccount", "StatefulSet"},
+		{"ConfigMap", "StatefulSet"},
+		{"ClusterRole", "ClusterRoleBinding"},
+		{"ClusterRoleBinding", "StatefulSet"},
 	} {
 		if slices.Index(kinds, after.first) > slices.Index(kinds, after.second) {
 			t.Errorf("got %v, want %s before %s", kinds, after.first, after.second)

@@ -70,11 +70,7 @@ func (c *Cluster) PlanRemoval(ctx context.Context, namespace string, withHistory
 		removals = append(removals, Removal{claim, kept})
 	}
 	if last != nil && (len(removals) > 0 || isOwn(last)) {
-		kept, err := c.keepsNamespace(ctx, last, removals)
-		if err != nil {
-			return nil, err
-		}
-		removals = append(removals, Removal{last, kept})
+		removals = append(removals, Removal{last, c.keepsNamespace(ctx, last, removals)})
 	}
 	return removals, nil
 }
@@ -128,27 +124,27 @@ func (c *Cluster) claims(ctx context.Context, namespace string) (claims []*unstr
 // keepsNamespace returns why a namespace is kept, or "" if it is deleted.
 func (c *Cluster) keepsNamespace(
 	ctx context.Context, namespace *unstructured.Unstructured, removals []Removal,
-) (string, error) {
+) string {
 	if !isOwn(namespace) {
-		return "it was not created by this program", nil
+		return "it was not created by this program"
 	}
 	deleted := map[string]bool{}
 	for _, r := range removals {
 		if r.Kept == KeptHistory {
-			return "it contains the history", nil
+			return "it contains the history"
 		}
 		deleted[string(r.Object.GetUID())] = r.Kept == ""
 	}
 	others, err := c.others(ctx, namespace.GetName(), deleted)
 	switch {
 	case err != nil:
-		return "what else is in it is not known: " + strings.Join(strings.Fields(err.Error()), " "), nil
+		return "what else is in it is not known: " + strings.Join(strings.Fields(err.Error()), " ")
 	case len(others) == 1:
-		return "it contains " + others[0], nil
+		return "it contains " + others[0]
 	case len(others) > 1:
-		return fmt.Sprintf("it contains %s and %d other objects", others[0], len(others)-1), nil
+		return fmt.Sprintf("it contains %s and %d other objects", others[0], len(others)-1)
 	default:
-		return "", nil
+		return ""
 	}
 }
 
