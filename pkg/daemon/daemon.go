@@ -87,9 +87,12 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.store, err = store.Open(c.StoragePath, c.storeOptions(logger)); err != nil {
 		return nil, storageError(err)
 	}
-	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
-		logger.WarnContext(ctx,
-			"admin socket not available: backup, verify and export work only while the recorder is stopped", "err", err)
+	if !c.Embedded {
+		if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
+			logger.WarnContext(ctx,
+				"admin socket not available: backup, verify and export work only while the recorder is stopped",
+				"err", err)
+		}
 	}
 	d.recorder = recorder.New(d.store, recorder.Options{
 		Logger: logger, RedactionKey: d.store.RedactionKey(),
@@ -114,8 +117,10 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 // newWatchers returns the watchers. They connect to the cluster when they run.
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	set, err := watcher.NewSet(cluster, watcher.SetOptions{
-		Options: watcher.Options{Logger: d.logger, OnChange: d.metrics.countChange}, Targets: c.targets(), Open: d.open,
-		Documents: d.recorder.Documents(),
+		Options: watcher.Options{
+			Logger: d.logger, OnChange: d.metrics.countChange, Namespace: c.WatchNamespace,
+		},
+		Targets: c.targets(), Open: d.open, Documents: d.recorder.Documents(),
 	})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
@@ -206,6 +211,14 @@ func (d *Daemon) Authorities() []byte {
 // component fails. In both cases it stops the components in order, commits the
 // accepted records, and closes the database. It must be called once.
 func (d *Daemon) Run(ctx context.Context) error {
+	err := errors.Join(d.Record(ctx), d.Close())
+	d.logger.InfoContext(ctx, "stopped")
+	return err
+}
+
+// Record is Run without closing the database, so that the caller can read it
+// afterwards. The caller must call [Daemon.Close].
+func (d *Daemon) Record(ctx context.Context) error {
 	c := newComponents(ctx)
 	c.start("write", d.recorder.Run)
 	c.start("prune", func(ctx context.Context) error { return prune(ctx, d.store, d.logger) })
@@ -239,9 +252,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	c.wait(ctx)
 	d.logger.InfoContext(ctx, "stopping")
 	close(d.stopping) // a server that stops waits for its streams
-	err := errors.Join(c.stop(), d.Close())
-	d.logger.InfoContext(ctx, "stopped")
-	return err
+	return c.stop()
 }
 
 // Close closes the ports, the socket and the database of a daemon that does not
