@@ -17,6 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/access"
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
@@ -30,6 +31,7 @@ import (
 type Daemon struct {
 	logger     *slog.Logger
 	program    string       // the program's name and version
+	startTime  time.Time    // when New was called
 	listener   net.Listener // without TLS; nil if it is off
 	secure     *secure      // nil if it is off
 	debug      net.Listener // for profiles; nil if it is off
@@ -64,7 +66,7 @@ type Daemon struct {
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
 	d := &Daemon{
 		logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, metrics: newMetrics(),
-		stopping: make(chan struct{}),
+		stopping: make(chan struct{}), startTime: time.Now().UTC(),
 	}
 	d.config.Store(&c)
 	d.metrics.setReloaded(true)
@@ -151,11 +153,14 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Details:  d.showsDetails,
 		States:   d.states,
 		Metrics:  d.limited(d.metrics.handler()),
-		Caller:   d.caller,
-		User:     userName,
-		Host:     d.isOwnHost,
-		Client:   client,
-		Recheck:  readmit,
+		Recorder: v1.Recorder{
+			Version: versionOf(d.program), Started: d.startTime, RetentionDays: d.started.RetentionDays,
+		},
+		Caller:  d.caller,
+		User:    userName,
+		Host:    d.isOwnHost,
+		Client:  client,
+		Recheck: readmit,
 
 		CursorKey: d.store.RedactionKey(),
 		Streams:   d.started.MaxStreams,
