@@ -211,7 +211,36 @@ func (m *search) matches(ctx context.Context, r *history.Record) (bool, error) {
 		}
 		return m.visible(ctx, before)
 	}
-	return m.selector.Expression.Matches(ctx, selector.Version{Record: visible, Previous: previous})
+	return m.selector.Expression.Matches(ctx, selector.Version{
+		Record: visible, Previous: previous,
+		Problem: func() (string, error) {
+			described, err := m.describe(ctx, r, visible)
+			return described.Problem, err
+		},
+		Newest:  func() (bool, error) { return m.isNewest(ctx, r) },
+		Created: func() (bool, error) { return m.isCreated(ctx, r) },
+	})
+}
+
+// isNewest reports whether there is no later version of a record's object.
+func (m *search) isNewest(ctx context.Context, r *history.Record) (bool, error) {
+	m.effort -= effortPrevious
+	later := history.Scan{Filter: exactly(r.Ref), Limit: 1}
+	later.Start = r.Time.Add(1)
+	for _, err := range m.service.reader.Scan(ctx, later) {
+		return false, err
+	}
+	return true, nil
+}
+
+// isCreated reports whether the creation of a record's object was recorded: the
+// object did not exist before its first version.
+func (m *search) isCreated(ctx context.Context, r *history.Record) (bool, error) {
+	m.effort -= effortPrevious
+	for first, err := range m.service.reader.Scan(ctx, history.Scan{Filter: exactly(r.Ref), Limit: 1}) {
+		return err == nil && first.Verb == history.Create && !first.Initial, err
+	}
+	return false, nil
 }
 
 // describe returns the summary of a record, as the caller may see it. If it is

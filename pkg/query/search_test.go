@@ -528,3 +528,41 @@ func TestObject_FiltersSelectOwnRecordsAndEvents(t *testing.T) {
 		}
 	}
 }
+
+// TestSearch_ExpressionsOfLog checks the variables that are not of one version
+// or two: the problem, and whether a version is the newest.
+func TestSearch_ExpressionsOfLog(t *testing.T) {
+	l := newEmptyLog(t)
+	pod, config := ref("", "pods", "shop", "web-1", 1), ref("", "configmaps", "shop", "left", 1)
+	crash := record(pod, history.Update, `{"status":{"phase":"Running"}}`)
+	crash.Summary = &history.Summary{Text: "restarted", Problem: "CrashLoopBackOff, exit 1"}
+	gone := ref("", "configmaps", "shop", "gone", 1)
+	before := record(pod, history.Create, `{}`)
+	before.Initial = true
+	l.put(
+		before, crash, record(pod, history.Update, `{}`),
+		record(config, history.Create, `{}`), record(config, history.Update, `{"data":{}}`),
+		record(gone, history.Create, `{}`), record(gone, history.Delete, `{}`),
+	)
+	s := l.service(query.Options{})
+	for text, want := range map[string]string{
+		`problem.startsWith("CrashLoopBackOff")`:      "update web-1 2",
+		`newest && verb != "delete" && problem == ""`: "update web-1 3, update left 2",
+		`newest`:                                                 "update web-1 3, update left 2, delete gone 2",
+		`created && newest && verb != "delete"`:                  "update left 2",
+		`newest && changed.exists(p, p == "data")`:               "update left 2",
+		`verb == "create" && !newest && object.?data.hasValue()`: "",
+	} {
+		page, err := s.Timeline(t.Context(), query.Timeline{Selector: expression(t, text), Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		for _, v := range page.Versions {
+			found = append(found, fmt.Sprint(v.Verb, " ", v.Ref.Name, " ", v.Revision))
+		}
+		if got := strings.Join(found, ", "); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}

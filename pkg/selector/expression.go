@@ -37,15 +37,24 @@ const (
 	varVerb     = "verb"
 	varManagers = "managers"
 	varChanged  = "changed"
+	varProblem  = "problem"
+	varNewest   = "newest"
+	varCreated  = "created"
 )
 
 // Expression is a compiled CEL expression that is true or false for a version.
 // It is safe for concurrent use.
 type Expression struct {
 	program  cel.Program
-	object   bool // it reads the object, the previous version or the changes
-	previous bool // it reads the previous version or the changes
+	object   bool // it reads the object, or more
+	previous bool // it reads other versions, or the problem
+	log      bool // it reads what only a log has
 }
+
+// NeedsLog reports whether the expression reads what only a log has: the
+// problem of a version, whether it is the newest, and whether the object's
+// creation was recorded.
+func (e *Expression) NeedsLog() bool { return e.log }
 
 // Version is a version for which an expression is evaluated, in the form that
 // the reader may see.
@@ -56,6 +65,15 @@ type Version struct {
 	// none or it is not stored. It is called at most once, and only if the
 	// expression needs it.
 	Previous func() (*history.Record, error)
+	// Problem returns what is wrong with the object, or "". It is called at
+	// most once. nil means that it is not known.
+	Problem func() (string, error)
+	// Newest reports whether there is no later version of the object. It is
+	// called at most once. nil means that it is not known.
+	Newest func() (bool, error)
+	// Created reports whether the creation of the object was recorded. It is
+	// called at most once. nil means that it is not known.
+	Created func() (bool, error)
 }
 
 // environment returns the environment of all expressions. It is made once,
@@ -68,6 +86,9 @@ var environment = sync.OnceValues(func() (*cel.Env, error) { //nolint:gochecknog
 		cel.Variable(varVerb, cel.StringType),
 		cel.Variable(varManagers, cel.ListType(cel.StringType)),
 		cel.Variable(varChanged, cel.ListType(cel.StringType)),
+		cel.Variable(varProblem, cel.StringType),
+		cel.Variable(varNewest, cel.BoolType),
+		cel.Variable(varCreated, cel.BoolType),
 		cel.OptionalTypes(),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
@@ -111,7 +132,8 @@ func Compile(text string) (*Expression, error) {
 	}
 	e := &Expression{program: program}
 	for _, of := range ast.NativeRep().ReferenceMap() {
-		e.previous = e.previous || of.Name == varOld || of.Name == varChanged
+		e.log = e.log || of.Name == varProblem || of.Name == varNewest || of.Name == varCreated
+		e.previous = e.previous || e.log || of.Name == varOld || of.Name == varChanged
 		e.object = e.object || e.previous || of.Name == varObject
 	}
 	return e, nil
@@ -133,7 +155,7 @@ func (e *Expression) needsObject() bool { return e.object }
 // Matches reports whether the expression is true for a version. An expression
 // that fails, because a field is missing or has another type, is false.
 // [ErrTooExpensive] means that it was not evaluated completely. Other errors
-// are those of ctx and of the version's Previous.
+// are those of ctx and of the version's functions.
 func (e *Expression) Matches(ctx context.Context, v Version) (bool, error) {
 	vars := &variables{version: v}
 	value, _, err := e.program.ContextEval(ctx, vars)

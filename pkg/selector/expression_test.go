@@ -88,6 +88,37 @@ func TestExpression_IsTrueForVersion(t *testing.T) {
 	}
 }
 
+func TestExpression_OfLog(t *testing.T) {
+	v := update(t)
+	known := v
+	known.Problem = func() (string, error) { return "CrashLoopBackOff, exit 1", nil }
+	known.Newest = func() (bool, error) { return true, nil }
+	known.Created = func() (bool, error) { return true, nil }
+	for text, want := range map[string]bool{
+		`problem.contains("CrashLoopBackOff")`: true,
+		`problem == ""`:                        false,
+		`newest && verb != "delete"`:           true,
+		`!newest`:                              false,
+		`created && newest`:                    true,
+		`!created`:                             false,
+	} {
+		e := compile(t, text)
+		if got, err := e.Matches(t.Context(), known); err != nil || got != want || !e.NeedsLog() {
+			t.Errorf("%s: got %t, error %v, needs the log: %t, want %t", text, got, err, e.NeedsLog(), want)
+		}
+		if got, err := e.Matches(t.Context(), v); err != nil || got {
+			t.Errorf("%s without a log: got %t, error %v, want false", text, got, err)
+		}
+	}
+	known.Newest = func() (bool, error) { return false, errors.New("disk") }
+	if _, err := compile(t, `newest`).Matches(t.Context(), known); err == nil || err.Error() != "disk" {
+		t.Errorf("other versions can't be read: got error %v, want disk", err)
+	}
+	if compile(t, `verb == "update" && object.spec.replicas > old.spec.replicas`).NeedsLog() {
+		t.Error("got an expression of two versions that needs the log")
+	}
+}
+
 func TestExpression_WithoutPreviousVersion(t *testing.T) {
 	v := update(t)
 	v.Previous = func() (*history.Record, error) { return nil, nil }

@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ type variables struct {
 	values  map[string]ref.Val // of objects and changes
 	read    bool               // previous and err are set
 	before  *history.Record
-	err     error // of reading the previous version
+	err     error // of a function of the version
 }
 
 // ResolveName implements [cel.Activation].
@@ -29,7 +30,7 @@ func (v *variables) ResolveName(name string) (any, bool) {
 	switch name {
 	case varVerb:
 		return types.String(v.version.Verb.String()), true
-	case varObject, varOld, varManagers, varChanged:
+	case varObject, varOld, varManagers, varChanged, varProblem, varNewest, varCreated:
 	default:
 		return nil, false
 	}
@@ -64,16 +65,38 @@ func (v *variables) compute(name string) ref.Val {
 			names[i] = v.version.Managers[i].Name
 		}
 		return types.NewStringList(native, names)
+	case varProblem:
+		if v.version.Problem == nil {
+			return types.NewErr("no problem is known")
+		}
+		text, err := v.version.Problem()
+		v.err = errors.Join(v.err, err)
+		return types.String(text)
+	case varNewest:
+		return v.ask(v.version.Newest)
+	case varCreated:
+		return v.ask(v.version.Created)
 	default:
 		return types.NewStringList(native, v.changed())
 	}
+}
+
+// ask returns what a function of the version returns.
+func (v *variables) ask(f func() (bool, error)) ref.Val {
+	if f == nil {
+		return types.NewErr("no other version is known")
+	}
+	is, err := f()
+	v.err = errors.Join(v.err, err)
+	return types.Bool(is)
 }
 
 // previous returns the previous version, or nil.
 func (v *variables) previous() *history.Record {
 	if !v.read {
 		v.read = true
-		v.before, v.err = v.version.Previous()
+		before, err := v.version.Previous()
+		v.before, v.err = before, errors.Join(v.err, err)
 	}
 	return v.before
 }

@@ -69,6 +69,9 @@ func Compile(rules []Rule) (*Extra, error) {
 		if err != nil {
 			return nil, invalid("%s: %w", r.Code, err)
 		}
+		if expression.NeedsLog() {
+			return nil, invalid("%s: problem, newest and created are variables of queries only", r.Code)
+		}
 		if r.Text == "" {
 			r.Text = r.Code
 		}

@@ -201,6 +201,10 @@ func TestCompile_RejectsInvalidRules(t *testing.T) {
 		{"lines", with(func(r *symptom.Rule) { r.Code, r.Text = "B", "a\nb" }), "rule 2: B: want a text in one line"},
 		{"syntax", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "object." }), "rule 2: B: line 1,"},
 		{"type", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "verb" }), "rule 2: B: line 1, column 1"},
+		{
+			"log", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "newest" }),
+			"rule 2: B: problem, newest and created are variables of queries only",
+		},
 		{"many", make([]symptom.Rule, 101), "101 rules: want at most 100"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
