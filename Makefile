@@ -37,6 +37,16 @@ devcluster: ## build bin/devcluster only (the first time takes minutes)
 demo: build ## start a real control plane, record a broken rollout and show it (KEEP=1 leaves it running)
 	$(BIN)/devcluster demo --recorder $(BIN)/watchhistory-recorder --plugin $(BIN)/kubectl-watchhistory $(if $(filter-out 0,$(KEEP)),--keep)
 
+# An incident that was played on the dev cluster and recorded: see
+# pkg/rig/incidents.
+INCIDENT := pkg/rig/incidents/testdata/configmap-edited.export -n team-13
+
+.PHONY: try
+try: plugin ## show a recorded incident with the plugin: no cluster, a minute or two to build
+	@echo; echo '$$ kubectl watchhistory -f incident.whx' ; $(BIN)/kubectl-watchhistory -f $(INCIDENT)
+	@echo; echo '$$ kubectl watchhistory -f incident.whx why'; $(BIN)/kubectl-watchhistory why -f $(INCIDENT)
+	@echo; echo 'More of it: $(BIN)/kubectl-watchhistory history deploy/web -p -f $(INCIDENT)'
+
 .PHONY: run
 run: recorder ## record the current kubeconfig context into ./data and serve 127.0.0.1:8080
 	BADGER_PATH=$${BADGER_PATH:-data} $(BIN)/watchhistory-recorder $(ARGS)

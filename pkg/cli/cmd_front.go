@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // frontSince is the default of --since on the front page.
@@ -13,6 +14,8 @@ const frontSince = "1h"
 // timeline of the last hour.
 type frontOptions struct {
 	getOptions
+
+	sinceFlag *pflag.Flag
 }
 
 // addFlags adds the flags of the front page. They are not those of other
@@ -20,8 +23,8 @@ type frontOptions struct {
 func (o *frontOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	o.window.addFlags(fs, "changes")
-	since := fs.Lookup("since")
-	since.DefValue, o.since = frontSince, frontSince
+	o.sinceFlag = fs.Lookup("since")
+	o.sinceFlag.DefValue, o.since = frontSince, frontSince
 	o.output.addFlags(cmd)
 	o.addSelectorFlags(cmd)
 	o.addFoldFlags(cmd)
@@ -30,9 +33,10 @@ func (o *frontOptions) addFlags(cmd *cobra.Command) {
 		"Show all namespaces, including cluster-scoped objects.")
 }
 
-// complete parses the flags. --since-time replaces the default of --since.
+// complete parses the flags. --since-time replaces the default of --since, and
+// all of a file is shown.
 func (o *frontOptions) complete() error {
-	if o.sinceTime != "" && o.since == frontSince {
+	if (o.sinceTime != "" || o.file != "") && !o.sinceFlag.Changed {
 		o.since = ""
 	}
 	return o.getOptions.complete()

@@ -143,7 +143,8 @@ func (o *getOptions) addSelectorFlags(cmd *cobra.Command) {
 	fs.StringVar(&o.fieldSelector, "field-selector", "",
 		"Only show changes of objects with these fields; supports '=', '==' and '!=', as in reason=BackOff.")
 	fs.StringVarP(&o.query, "query", "q", "",
-		"Only show changes for which this CEL expression over object, old, changed, managers and verb is true.")
+		"Only show changes for which this CEL expression is true; its variables are object, old, changed, "+
+			"managers, verb, problem, newest and created.")
 	fs.StringSliceVar(&o.who, "who", nil,
 		"Only show changes by these writers, as the table names them: kubectl, argocd, '?'; '!kcm' excludes one.")
 	fs.StringVar(&o.grep, "grep", "",

@@ -42,6 +42,8 @@ func (o *getOptions) validate() error {
 		return invalidf("--until and --watch can't be combined")
 	case o.watches() && o.exitCode:
 		return invalidf("--exit-code and --watch can't be combined")
+	case o.watches() && o.file != "":
+		return invalidf("--filename and --watch can't be combined: a file does not change")
 	case o.expand < 0 || o.expand > v1.MaxConsequences:
 		return invalidf("--expand %d: want a number from 0 to %d", o.expand, v1.MaxConsequences)
 	case o.expand > 0 && o.watches():

@@ -21,8 +21,9 @@ type whyOptions struct {
 	*connection
 	output
 
-	at    moment
-	limit int
+	at            moment
+	limit         int
+	allNamespaces bool
 
 	time time.Time // that is shown; zero means now
 }
@@ -46,6 +47,9 @@ func newWhy(conn *connection) *cobra.Command {
 			# What is wrong in the namespace shop?
 			watchhistory why -n shop
 
+			# What is wrong in the cluster?
+			watchhistory why -A
+
 			# Why does this Deployment not become ready?
 			watchhistory why deploy/web -n shop
 
@@ -63,6 +67,7 @@ func newWhy(conn *connection) *cobra.Command {
 	fs := cmd.Flags()
 	o.at.addFlag(fs, "Show the problem at a time")
 	fs.IntVar(&o.limit, "limit", defaultCauses, "Show at most this many changes, the likeliest.")
+	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show what is wrong in all namespaces.")
 	o.addFormatFlags(cmd)
 	return cmd
 }
@@ -90,7 +95,15 @@ func (o *whyOptions) validate() error {
 // notes about what is not recorded.
 func (o *whyOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return o.withSession(ctx, func(s *session) error { return o.runNamespace(ctx, s) })
+		return o.withSession(ctx, func(s *session) error {
+			if o.allNamespaces {
+				s.namespace = history.AllNamespaces
+			}
+			return o.runNamespace(ctx, s)
+		})
+	}
+	if o.allNamespaces {
+		return invalidf("--all-namespaces can't be combined with an object")
 	}
 	object, err := parseObject(args)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,13 @@ type Environment struct {
 	LookupEnv func(name string) (string, bool)
 	Name      string // how users call the program: "kubectl watchhistory"
 	Version   string // of the program
+	Engine    Engine // answers queries in this process; nil means that there is none
+	// Signals delivers the signals that end a process to a channel, until stop
+	// is called. nil means that they are not handled.
+	Signals func(to chan<- os.Signal) (stop func())
 
 	noEscapes   bool                 // a terminal among the streams does not support escape sequences
+	held        *atomic.Bool         // an interrupt does not end the process; the command ends itself
 	progress    *progressLine        // nil means that no progress is shown
 	paging      *paging              // nil means that no pager is used
 	mayLogIn    bool                 // a credential plugin may prompt

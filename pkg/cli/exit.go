@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,22 @@ const interruptTimeout = 100 * time.Millisecond
 // is never printed.
 var errFound = errors.New("found something")
 
+// exitFound is the exit code of a command with --fail-on that found something.
+const exitFound = 3
+
+// exitError is the error of a command with an exit code of its own. The cause
+// is printed, if there is one.
+type exitError struct {
+	code int
+	err  error
+}
+
+// Error returns the text of the cause.
+func (e *exitError) Error() string { return fmt.Sprint(e.err) }
+
+// Unwrap returns the cause.
+func (e *exitError) Unwrap() error { return e.err }
+
 // errUnhealthy is the error of check that found something wrong. It is never
 // printed, because the output has it.
 var errUnhealthy = errors.New("something is wrong")
@@ -34,9 +51,10 @@ var errUnhealthy = errors.New("something is wrong")
 //
 // Once ctx is done, Main returns at once, even if the command is blocked. A
 // library without contexts, a credential plugin that waits for input, or a full
-// pipe can block it. The caller is expected to exit the process then.
+// pipe can block it. The caller is expected to exit the process then. Only a
+// command that holds the process ends itself.
 func Main(ctx context.Context, env Environment, args []string) int {
-	env.progress, env.paging = &progressLine{w: env.ErrOut}, &paging{}
+	env.progress, env.paging, env.held = &progressLine{w: env.ErrOut}, &paging{}, &atomic.Bool{}
 	restoreState, restoreEscapes := terminalState(env.In), env.prepareTerminals()
 	finished := make(chan int, 1)
 	go func() { finished <- run(ctx, env, args) }()
@@ -45,6 +63,11 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		restoreEscapes()
 		return code
 	case <-ctx.Done():
+	}
+	if env.held.Load() {
+		code := <-finished
+		restoreEscapes()
+		return code
 	}
 	env.paging.stop()
 	// Most commands end soon after their context.
@@ -96,6 +119,9 @@ func exitCode(ctx context.Context, err error, likeDiff bool) (code int, print bo
 	found, failed := 0, 1
 	if likeDiff {
 		found, failed = 1, 2
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code, e.err != nil
 	}
 	switch {
 	case err == nil:

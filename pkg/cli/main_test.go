@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/engine"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
@@ -26,7 +27,7 @@ func run(ctx context.Context, r *recording, out io.Writer, args ...string) (code
 	var errOut bytes.Buffer
 	env := cli.System("v1.2.3")
 	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: &errOut}
-	env.Now = r.readerNow
+	env.Now, env.Engine = r.readerNow, engine.New()
 	return cli.Main(ctx, env, args), errOut.String()
 }
 

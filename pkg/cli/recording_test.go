@@ -96,7 +96,7 @@ func newRecording(t *testing.T, without ...string) *recording {
 		}
 	}
 	recorder := api.New(query.New(log, query.Options{
-		IgnoreRules: func() []history.IgnoreRule { return r.rules }, Feed: log,
+		IgnoreRules: func() []history.IgnoreRule { return r.rules }, Feed: log, Now: r.recorderNow,
 	}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {

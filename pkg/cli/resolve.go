@@ -40,7 +40,7 @@ func (t resourceType) resourceArg() string {
 // Discovery and the catalogue are read when a name first needs them. The
 // catalogue is kept after that.
 type resolver struct {
-	mapper        func() (meta.RESTMapper, error)
+	mapper        func() (meta.RESTMapper, error)                    // nil means that there is no cluster to ask
 	discovery     func() (discovery.CachedDiscoveryInterface, error) // nil means that there are no categories
 	readCatalogue func(context.Context) (*v1.ResourceList, error)
 	env           *Environment       // for warnings
@@ -57,6 +57,9 @@ type resolver struct {
 // It fails if neither has the type, if the catalogue has several types of that
 // name or can't be read, or if ctx is done.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
+	if r.mapper == nil {
+		return r.fromCatalogue(ctx, arg)
+	}
 	found, discoveryErr := resourceType{}, r.discoveryErr
 	if discoveryErr == nil {
 		found, discoveryErr = r.discover(arg)
@@ -222,6 +225,9 @@ func (r *resolver) fromCatalogue(ctx context.Context, arg string) (resourceType,
 	}
 	switch len(matches) {
 	case 0:
+		if r.mapper == nil {
+			return resourceType{}, history.Errorf(history.NotFound, "the file has no resource type %q", arg)
+		}
 		return resourceType{}, history.WithHint(history.Errorf(history.NotFound,
 			"neither the server nor the recorder has a resource type %q", arg),
 			"'kubectl api-resources' lists the types.")

@@ -22,7 +22,9 @@ func New(env Environment) *cobra.Command {
 			changes is folded.
 
 			The recorder is found in the cluster of the kubeconfig and reached through the API server.
-			Use --recorder-url for another recorder.
+			Use --recorder-url for another recorder. With --filename the history is that of a file, and no
+			cluster is needed: relative times and ages are relative to its end, and without a command all
+			of it is shown.
 
 			Output that is longer than the screen is shown in a pager, as in git: the command in
 			KUBECTL_WATCHHISTORY_PAGER, otherwise in PAGER, otherwise less with the options FRX, unless
@@ -48,6 +50,9 @@ func New(env Environment) *cobra.Command {
 			# What people changed, with what followed from each change
 			watchhistory -n shop --who kubectl --expand
 
+			# All namespaces of a file that you were sent
+			watchhistory -f incident.whx -A
+
 			# Who changed the image of a Deployment today, in all namespaces
 			watchhistory -A --since 24h -q 'changed.exists(p, p.endsWith(".image"))'`),
 		RunE: runE(o),
@@ -59,8 +64,8 @@ func New(env Environment) *cobra.Command {
 	conn.addFlags(root)
 	o.addFlags(root)
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
-		newTree(conn), newWhy(conn), newState(conn), newRestore(conn), newInstall(conn), newUninstall(conn),
-		newCheck(conn), newVersion(conn))
+		newTree(conn), newWhy(conn), newState(conn), newRestore(conn), newRecord(conn), newInstall(conn),
+		newUninstall(conn), newCheck(conn), newVersion(conn))
 	addCompletion(root, env)
 	conn.completeTimes(root)
 	return root

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/engine"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -47,6 +49,7 @@ func (m tidy) Run() int {
 func plugin() {
 	env := cli.System("v1.2.3")
 	env.Name = "kubectl watchhistory"
+	env.Engine = engine.New()
 	env.Now = func() time.Time {
 		now, err := time.Parse(time.RFC3339, os.Getenv("STORY_NOW"))
 		if err != nil {
@@ -55,6 +58,10 @@ func plugin() {
 		return now
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	env.Signals = func(to chan<- os.Signal) func() {
+		signal.Notify(to, os.Interrupt, syscall.SIGTERM)
+		return func() { signal.Stop(to) }
+	}
 	code := cli.Main(ctx, env, cli.Arguments(os.Args))
 	stop()
 	os.Exit(code)
@@ -83,6 +90,7 @@ func TestScripts(t *testing.T) {
 		{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.images"}},
 		{Resource: schema.GroupResource{Resource: "events"}, Namespaces: []string{"shop"}},
 	}
+	file := r.export(t)
 	t.Cleanup(func() {
 		if n := r.gapQueries.Load(); n > 0 {
 			t.Errorf("got %d queries for gaps to a recorder without gaps, want none", n)
@@ -96,6 +104,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RECORDER", r.url)
 			e.Setenv("MISSED", missed.url)
 			e.Setenv("RULED", ruled.url)
+			e.Setenv("STORY", file)
 			e.Setenv("STORY_NOW", r.now.Format(time.RFC3339))
 			e.Setenv("KUBECACHEDIR", filepath.Join(e.WorkDir, "cache"))
 			e.Setenv("KUBECONFIG", filepath.Join(e.WorkDir, "kubeconfig"))

@@ -39,9 +39,11 @@ type connection struct {
 	sendLogin bool   // send the kubeconfig's credentials to the URL
 	namespace string // of the recorder
 	mode      string
-	noPager   bool // write to the terminal
+	noPager   bool   // write to the terminal
+	file      string // with the history, instead of a recorder's
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
+	recorded       string // the only namespace of a file; empty: there are others
 	route          route  // to the recorder, after it was connected
 	nonInteractive bool   // no user can answer prompts
 }
@@ -97,6 +99,9 @@ func (c *connection) addFlags(root *cobra.Command) {
 		"Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
 	fs.StringVar(&c.mode, "connect", string(kube.Auto),
 		"How to reach the recorder: auto, port-forward, proxy or direct.")
+	fs.StringVarP(&c.file, "filename", "f", "",
+		"Read the history from a file instead of a recorder: one that record or 'watchhistory-recorder export' wrote. "+
+			"- means stdin.")
 	fs.BoolVar(&c.noPager, "no-pager", false, "Do not show output in a pager if it is longer than the screen.")
 	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
@@ -132,7 +137,8 @@ func (s *session) Object(ctx context.Context, q client.ObjectQuery) (*client.Obj
 	return page, err
 }
 
-// open connects to the recorder. The caller must close the session.
+// open connects to the recorder, or opens a file. The caller must close the
+// session.
 func (c *connection) open(ctx context.Context) (*session, error) {
 	if err := c.validateRoute(); err != nil {
 		return nil, err
@@ -144,6 +150,9 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	opts := client.Options{
 		UserAgent: c.userAgent(), Now: c.env.Now,
 		Timeout: max(timeout, 0), BusyWait: max(timeout, 0), OnBusy: c.env.showBusy,
+	}
+	if c.file != "" {
+		return c.openFile(ctx, opts)
 	}
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
 	switch {
@@ -157,11 +166,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The offset is measured with the first answer, so it is read when needed.
-	c.env.clockOffset = func() time.Duration {
-		offset, _ := recorder.ClockOffset()
-		return offset
-	}
+	c.followClock(recorder)
 	s := &session{Client: recorder}
 	s.types = resolver{
 		mapper:        c.config.ToRESTMapper,
@@ -176,10 +181,21 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// followClock makes the recorder's clock that of relative times. The offset is
+// measured with the first answer, so it is read when needed.
+func (c *connection) followClock(recorder *client.Client) {
+	c.env.clockOffset = func() time.Duration {
+		offset, _ := recorder.ClockOffset()
+		return offset
+	}
+}
+
 // validateRoute rejects contradictions between the flags of the connection.
 func (c *connection) validateRoute() error {
 	secure := strings.HasPrefix(strings.ToLower(c.url), "https://")
 	switch mode := kube.Mode(c.mode); {
+	case c.file != "":
+		return c.validateFile()
 	case c.sendLogin && !secure:
 		return invalidf("--send-credentials needs --recorder-url with an https URL")
 	case c.caFile != "" && c.url != "" && !secure:
@@ -235,11 +251,14 @@ func (c *connection) prepareLogin(cluster *rest.Config) {
 	}
 }
 
-// objectNamespace returns the namespace of --namespace or, as kubectl does, of
-// the kubeconfig's context.
+// objectNamespace returns the namespace of --namespace, of a file about one
+// namespace or, as kubectl does, of the kubeconfig's context.
 func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 	if *c.config.Namespace != "" {
 		return history.ParseNamespaceScope(*c.config.Namespace), nil
+	}
+	if c.recorded != "" {
+		return history.ScopeOf(c.recorded), nil
 	}
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
@@ -265,8 +284,14 @@ func (c *connection) withSession(ctx context.Context, query func(*session) error
 	}
 	defer s.Close()
 	err = c.inPager(func() error {
-		defer c.env.warnOfSkew()
-		return query(s)
+		if c.file == "" { // a file's clock stands at its end
+			defer c.env.warnOfSkew()
+			return query(s)
+		}
+		if err := query(s); err != nil {
+			return err
+		}
+		return c.noteNamespaces(ctx, s)
 	})
 	return c.withHint(err)
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/engine"
 )
 
 // version is set by the linker. If it is empty, the module version of the build
@@ -21,8 +22,13 @@ var version string
 func main() {
 	klog.SetLogger(logr.Discard()) // client-go's logs are not part of the output
 	env := cli.System(version)
+	env.Engine = engine.New()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // restore the default handlers: a second signal ends the process at once
+	env.Signals = func(to chan<- os.Signal) func() {
+		signal.Notify(to, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		return func() { signal.Stop(to) }
+	}
 	code := cli.Main(ctx, env, cli.Arguments(os.Args))
 	stop()
 	os.Exit(code)

@@ -1,0 +1,117 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/archive"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// export writes everything that a recording contains to a file, at the
+// recorder's time, and returns its name.
+func (r *recording) export(t *testing.T) string {
+	t.Helper()
+	r.setClock(r.recorderNow())
+	name := filepath.Join(t.TempDir(), "story.whx")
+	file, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	extent := history.Extent{Start: r.now.Add(-365 * 24 * time.Hour), End: r.recorderNow()}
+	err = r.log.Excerpt(t.Context(), extent, func(e *history.Excerpt) error {
+		_, err := archive.Write(file, e, "test", r.now, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// scriptCommands returns the commands of the scripts that ask the recorder of a
+// variable. Streams have no end.
+func scriptCommands(t *testing.T, variable string) (commands [][]string) {
+	t.Helper()
+	scripts, err := filepath.Glob("testdata/script/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile(`'(?:[^']|'')*'|\S+`)
+	for _, script := range scripts {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimPrefix(strings.TrimSpace(line), "! ")
+			call, ok := strings.CutPrefix(line, "exec watchhistory ")
+			before, after, asks := strings.Cut(call+" ", " --recorder-url "+variable+" ")
+			if !ok || !asks {
+				continue
+			}
+			var args []string
+			for _, arg := range quoted.FindAllString(before+" "+after, -1) {
+				if strings.HasPrefix(arg, "'") {
+					arg = strings.ReplaceAll(strings.Trim(arg, "'"), "''", "'")
+				}
+				args = append(args, arg)
+			}
+			commands = append(commands, args)
+		}
+	}
+	return commands
+}
+
+// TestSources_GiveSameAnswers runs the commands of the scripts with a recorder
+// and with a file of the same history. Both must print the same.
+func TestSources_GiveSameAnswers(t *testing.T) {
+	story, missed := newRecording(t), newRecording(t)
+	missed.now = story.now
+	story.writeStory()
+	missed.writeStoryWithGaps()
+	config := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(config, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// With a recorder, a cluster that can't be reached is reported too.
+	unreachable := regexp.MustCompile(`(?m)^Warning: (discovery failed|the server no longer serves).*\n`)
+	noType := regexp.MustCompile(`the recorder has no resource type ("\w+"), and discovery failed: .*`)
+	compared := 0
+	for variable, r := range map[string]*recording{"$RECORDER": story, "$MISSED": missed} {
+		file := r.export(t)
+		ask := func(args []string, source ...string) (code int, out, errOut string) {
+			var stdout bytes.Buffer
+			args = append(append([]string{"--kubeconfig", config}, source...), args...)
+			code, errOut = run(t.Context(), r, &stdout, args...)
+			errOut = unreachable.ReplaceAllString(errOut, "")
+			errOut = noType.ReplaceAllString(errOut, "the file has no resource type $1")
+			return code, stdout.String(), strings.ReplaceAll(errOut, source[1], "SOURCE")
+		}
+		for _, args := range scriptCommands(t, variable) {
+			call := strings.Join(args, " ")
+			if slices.ContainsFunc(args, func(arg string) bool {
+				return slices.Contains([]string{"__complete", "-f", "-w", "--watch"}, arg)
+			}) {
+				continue
+			}
+			code, out, errOut := ask(args, "--recorder-url", r.url)
+			fileCode, fileOut, fileErrOut := ask(args, "--filename", file)
+			if fileCode != code || fileOut != out || fileErrOut != errOut {
+				t.Errorf("%s\nof a recorder: %d\n%s%sof a file: %d\n%s%s", call, code, out, errOut,
+					fileCode, fileOut, fileErrOut)
+			}
+			compared++
+		}
+	}
+	if compared < 100 {
+		t.Errorf("got %d commands, want at least 100", compared)
+	}
+}
