@@ -17,6 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/report"
 )
 
 // applyOrder lists the types whose objects are applied before those of other
@@ -38,7 +39,7 @@ type reverser struct {
 // writeReverse writes the manifests, and returns how many objects differ. It
 // fails if some can't be brought back, after it has written the others.
 func (o *diffOptions) writeReverse(
-	ctx context.Context, s *session, p *render.Printer, found *comparison, stats []render.Stat,
+	ctx context.Context, s *session, p *render.Printer, found *report.Comparison, stats []render.Stat,
 ) (shown int, err error) {
 	r := reverser{diffOptions: o, session: s, printer: p, from: found.From, to: found.To}
 	stats = slices.Clone(stats)

@@ -61,7 +61,7 @@ func New(env Environment) *cobra.Command {
 	conn.addFlags(root)
 	o.addFlags(root)
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
-		newTree(conn), newWhy(conn), newVersion(env))
+		newTree(conn), newWhy(conn), newReport(conn), newVersion(env))
 	conn.completeTimes(root)
 	return root
 }
