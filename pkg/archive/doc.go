@@ -7,8 +7,12 @@
 // excerpt of a log. [Open] imports an export into a temporary log, which
 // returns what the original log would return about the range.
 //
+// [Journal] writes a recording while it is made, so that it can be read after
+// any end of the process. A recording that ends regularly becomes an export.
+//
 // Invariant: a query is answered only after the whole file was read and
-// verified. A file that differs from what was written is an error.
+// verified. An export that differs from what was written is an error. A journal
+// is read up to its last intact mark, and the loss is reported.
 //
 // The package does not parse objects. Secret values were hashed when they were
 // recorded, and the redaction key is not exported.

@@ -3,6 +3,7 @@ package archive_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"io"
 	"path/filepath"
 	"testing"
@@ -18,6 +19,8 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "rewrite the fixtures")
 
 // clock is a manual clock.
 type clock struct{ t time.Time }

@@ -16,10 +16,16 @@ import (
 // magic is the beginning of an export.
 const magic = "watchhistory export\n"
 
-// format is the version of the file format.
-const format = 1
+// journalMagic is the beginning of a journal.
+const journalMagic = "watchhistory journal\n"
 
-// The kinds of frames, in the order of the file.
+// The versions of the file formats.
+const (
+	format        = 1 // of exports
+	journalFormat = 1
+)
+
+// The kinds of frames, in the order of an export.
 const (
 	headerFrame    = 'H' // once
 	catalogueFrame = 'C' // once
@@ -29,15 +35,27 @@ const (
 	footerFrame    = 'F' // once
 )
 
-// Header describes the extent of an export.
+// The kinds of frames that only journals have. A journal begins with a header,
+// and has catalogues, gaps and versions in any order between its marks.
+const (
+	unrecordedFrame = 'U' // replaces the earlier ones, as a catalogue does
+	markFrame       = 'T'
+)
+
+// Header describes the extent of an export or of a journal. In the file, that
+// of a journal has neither an end nor unrecorded resources.
 type Header struct {
 	Format    int       `json:"format"`
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`                 // exclusive
 	Resources []string  `json:"resources,omitempty"` // "plural" or "plural.group"; empty: all
 	Namespace string    `json:"namespace,omitempty"` // as in [history.Extent]
-	Created   time.Time `json:"created"`
-	MadeBy    string    `json:"madeBy"` // a program and its version
+	// Watched and Unrecorded are those of [history.Excerpt].
+	Watched    string                       `json:"watched,omitempty"`
+	Unrecorded []history.UnrecordedResource `json:"unrecorded,omitempty"`
+
+	Created time.Time `json:"created"`
+	MadeBy  string    `json:"madeBy"` // a program and its version
 }
 
 // Counts are the numbers of entries in an export. They are the footer's
@@ -53,7 +71,7 @@ type Counts struct {
 func readError(err error) error {
 	switch {
 	case errors.Is(err, container.ErrForeign):
-		return history.Errorf(history.Invalid, "not an export of watchhistory-recorder")
+		return history.Errorf(history.Invalid, "not an export of watchhistory-recorder, and not a recording")
 	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt),
 		errors.Is(err, binval.ErrCorrupt):
 		return history.WithHint(history.Errorf(history.Invalid, "damaged (%v)", err),
@@ -63,7 +81,7 @@ func readError(err error) error {
 	}
 }
 
-// checkHeader rejects a file of another format, or without a valid range.
+// checkHeader rejects an export of another format, or without a valid range.
 func checkHeader(h *Header) error {
 	// The rest of a header of another format may have another meaning.
 	if h.Format >= 1 && h.Format != format {
@@ -71,6 +89,18 @@ func checkHeader(h *Header) error {
 			"export format %d is not supported: this program reads format %d", h.Format, format)
 	}
 	if h.Format < 1 || !h.Start.Before(h.End) {
+		return binval.Corrupt("header")
+	}
+	return nil
+}
+
+// checkJournalHeader rejects a journal of another format, or without a start.
+func checkJournalHeader(h *Header) error {
+	if h.Format >= 1 && h.Format != journalFormat {
+		return history.Errorf(history.Invalid,
+			"recording format %d is not supported: this program reads format %d", h.Format, journalFormat)
+	}
+	if h.Format < 1 || h.Start.IsZero() {
 		return binval.Corrupt("header")
 	}
 	return nil

@@ -34,9 +34,11 @@ type log interface {
 type Reader struct {
 	log
 
-	header Header
-	counts Counts
-	close  func() error // closes the log and removes its directory
+	header      Header
+	counts      Counts
+	interrupted bool
+	unusable    int64
+	close       func() error // closes the log and removes its directory
 }
 
 // Open reads an export to its end, and imports it into a log in a new directory
@@ -44,14 +46,19 @@ type Reader struct {
 // nil. The log needs as much memory as any other, and about as much disk space
 // as the versions take in the original one.
 //
-// A file that is not a complete export is a [history.Invalid] error. After any
-// error the new directory is removed. The caller must call [Reader.Close].
+// Open also reads a [Journal] up to its last intact mark, and reports by
+// [Reader.Interrupted] that the recording may have gone on. A journal that
+// can't seek is copied to a temporary file first.
+//
+// A file that is neither a complete export nor a journal with a mark is a
+// [history.Invalid] error. After any error the new directory is removed. The
+// caller must call [Reader.Close].
 func Open(ctx context.Context, export io.Reader, dir string, progress Progress) (_ *Reader, err error) {
-	in, done, err := newSource(export, progress)
+	in, err := openSource(export, dir, progress)
 	if err != nil {
 		return nil, readError(err)
 	}
-	defer done()
+	defer in.done()
 	dir, err = os.MkdirTemp(dir, "watchhistory-export-*")
 	if err != nil {
 		return nil, fmt.Errorf("read export: %w", err)
@@ -61,13 +68,19 @@ func Open(ctx context.Context, export io.Reader, dir string, progress Progress) 
 	if err != nil {
 		return nil, errors.Join(readError(err), remove())
 	}
-	r := &Reader{log: s, header: in.header, counts: in.counts}
+	r := &Reader{log: s, header: in.header, counts: in.counts, interrupted: in.interrupted, unusable: in.unusable}
 	r.close = func() error { return errors.Join(s.Close(), remove()) }
 	return r, nil
 }
 
-// Header returns the description of the export.
+// Header returns the description of the export. The end of a journal is its
+// last intact mark.
 func (r *Reader) Header() Header { return r.header }
+
+// Interrupted reports whether the file is a journal: the recording ended
+// abruptly, or is running. What happened after the header's end is not in the
+// file. unusable is the number of bytes at the end that were ignored.
+func (r *Reader) Interrupted() (interrupted bool, unusable int64) { return r.interrupted, r.unusable }
 
 // Counts returns the numbers of its entries.
 func (r *Reader) Counts() Counts { return r.counts }

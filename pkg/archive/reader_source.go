@@ -54,7 +54,8 @@ func (c *countingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// newSource reads the parts before the versions. The caller must call done.
+// newSource reads the parts of an export before the versions. The caller must
+// call done.
 func newSource(in io.Reader, progress Progress) (s *source, done func(), err error) {
 	s = &source{in: countingReader{r: in}, progress: progress}
 	r, err := container.NewReader(&s.in, magic)
@@ -86,20 +87,11 @@ func (s *source) begin() error {
 	if err := s.document(catalogueFrame, &e.Catalogue); err != nil {
 		return err
 	}
-	for {
-		b, err := s.entry(gapFrame)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		g, err := decodeGap(b)
-		if err != nil {
-			return err
-		}
-		e.Gaps = append(e.Gaps, g)
+	gaps, err := s.readGaps(nil)
+	if err != nil {
+		return err
 	}
+	e.Gaps = gaps
 	s.counts.Gaps = int64(len(e.Gaps))
 	e.Baselines = s.versions(baselineFrame, &s.counts.Baselines, nil)
 	e.Records = s.versions(versionFrame, &s.counts.Versions, s.end)

@@ -31,6 +31,13 @@ type Excerpt struct {
 	// Catalogue has the extent's resources, including those without a record:
 	// they were recorded, and nothing happened.
 	Catalogue []Resource
+	// Unrecorded are resources of the cluster that were not recorded at the end
+	// of the extent, if that is known.
+	Unrecorded []UnrecordedResource
+	// Watched is the namespace that was recorded, next to the cluster-scoped
+	// objects. It is empty if all namespaces were recorded. Unlike the extent's
+	// namespace, it does not select records.
+	Watched string
 	// Gaps are the gaps of the extent's resources that touch its time, ordered
 	// by their starts.
 	Gaps []Gap

@@ -112,8 +112,8 @@ func (o IgnoreRule) Whole() bool { return len(o.Namespaces) == 0 && len(o.Change
 
 // UnrecordedResource is a resource of the cluster that is not recorded.
 type UnrecordedResource struct {
-	Resource Resource
+	Resource Resource `json:"resource"`
 	// Reason is one word for programs: a [GapReason], or another word of the
 	// recorder, such as "excluded" or "syncing".
-	Reason string
+	Reason string `json:"reason"`
 }

@@ -53,6 +53,8 @@ func TestCluster(t *testing.T) {
 		"sink that can't be opened":                   l.testSinkThatCannotBeOpened,
 		"resource that can't be recorded":             l.testResourceThatCannotBeRecorded,
 		"permission is granted later":                 l.testPermissionIsGrantedLater,
+		"one namespace":                               l.testOneNamespace,
+		"one namespace is listed again":               l.testOneNamespaceIsListedAgain,
 		"permission is revoked":                       l.testPermissionIsRevoked,
 		"CRDs change":                                 l.testCRDsChange,
 		"deletions after their CRD's":                 l.testDeletionsAfterTheirCRD,

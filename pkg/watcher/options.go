@@ -29,6 +29,11 @@ type Options struct {
 	// RetryAfter bounds the time between two attempts to reach an API server or
 	// a resource. The default is 30 seconds.
 	RetryAfter time.Duration
+	// Namespace is the only namespace whose objects are watched, for users who
+	// may not list all namespaces. Cluster-scoped resources are not affected.
+	// "" means all namespaces. A sink must always be fed from the same
+	// namespace: it infers the deletion of objects that a list lacks.
+	Namespace string
 	// PageSize is the number of objects in a page of a list. The default is
 	// 500.
 	PageSize int

@@ -45,10 +45,18 @@ type testSet struct {
 // runSet runs a set until the test ends.
 func runSet(t *testing.T, cfg *rest.Config, targets watcher.Targets) *testSet {
 	t.Helper()
-	w := &testSet{sinks: map[string]*fakeSink{}}
+	return runSetIn(t, cfg, "", targets, map[string]*fakeSink{})
+}
+
+// runSetIn runs a set in one namespace, with sinks that may have checkpoints.
+func runSetIn(
+	t *testing.T, cfg *rest.Config, namespace string, targets watcher.Targets, sinks map[string]*fakeSink,
+) *testSet {
+	t.Helper()
+	w := &testSet{sinks: sinks}
 	opts := watcher.SetOptions{Targets: targets, Open: w.open}
 	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
-	opts.RetryAfter = time.Second
+	opts.RetryAfter, opts.Namespace = time.Second, namespace
 	set, err := watcher.NewSet(cfg, opts)
 	if err != nil {
 		t.Fatal(err)

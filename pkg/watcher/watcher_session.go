@@ -268,7 +268,7 @@ func (w *Watcher) connect(ctx context.Context) (conn *connection, closeConn func
 	conn.timer = time.AfterFunc(conn.stallAfter, func() { cancel(errStalled) })
 	conn.timer.Stop()
 	conn.send = func(query url.Values) (*apiserver.Body, error) {
-		return w.server.Get(ctx, w.resource.Path("", ""), query)
+		return w.server.Get(ctx, w.path(), query)
 	}
 	return conn, func() error {
 		conn.timer.Stop()
@@ -279,6 +279,14 @@ func (w *Watcher) connect(ctx context.Context) (conn *connection, closeConn func
 		}
 		return nil
 	}
+}
+
+// path returns the URL path of the objects that are watched.
+func (w *Watcher) path() string {
+	if !w.resource.Namespaced {
+		return w.resource.Path("", "")
+	}
+	return w.resource.Path(w.opts.Namespace, "")
 }
 
 // get requests the resource. The caller closes the body.
