@@ -93,6 +93,24 @@ cost: devcluster ## measure CPU and delay per version on a real API server; need
 	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/rig/cost
 	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/rig/cost
 
+# The page of a report is written in TypeScript. Its script and style sheet are
+# built with Node and checked in, so that all other targets need only Go.
+PAGE := pkg/report/page
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci
+
+.PHONY: page
+page: $(PAGE)/node_modules/.package-lock.json ## build the script and the style sheet of reports (needs Node 20 or newer)
+	cd $(PAGE) && npm run check && npm run build
+
+# The first part fails if the checked-in files are not what the source builds.
+.PHONY: test-browser
+test-browser: $(PAGE)/node_modules/.package-lock.json ## open real reports in Chromium and use them (CHROMIUM=/usr/bin/chromium)
+	cd $(PAGE) && npm run check && npm run build -- --outDir ../../../$(BIN)/page/built
+	diff -r $(PAGE)/built $(BIN)/page/built || { echo 'the checked-in page differs from its source: make page builds it' >&2; exit 1; }
+	go test -count=1 -run '^TestWriteHTML_Pages$$' ./pkg/report -pages $(CURDIR)/$(BIN)/page/reports
+	$(if $(CHROMIUM),CHROMIUM=$(CHROMIUM)) node $(PAGE)/test/browser.mjs $(BIN)/page/reports $(BIN)/page/screenshots
+
 .PHONY: incidents
 incidents: ## print how well the causes of recorded incidents are found (RECORD=1 plays and records them again)
 	go test -count=1 -v -timeout 30m ./pkg/rig/incidents $(if $(filter-out 0,$(RECORD)),-record)

@@ -25,8 +25,9 @@ type reportOptions struct {
 	file          string // --output
 	allNamespaces bool
 
-	write reportWriter // of the format
-	path  string       // of the file; empty: stdout
+	write  reportWriter // of the format
+	series bool         // the format has charts
+	path   string       // of the file; empty: stdout
 }
 
 // reportWriter writes a report in one format.
@@ -41,7 +42,7 @@ const (
 func newReport(conn *connection) *cobra.Command {
 	o := &reportOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{
-		Use:   "report [-o FILE.md|md]",
+		Use:   "report [-o FILE.md | FILE.html | md | html]",
 		Short: "Put what happened in a namespace on one page",
 		Long: paragraphs(`
 			Put what happened in a namespace on one page, for a pull request, a job summary or a review
@@ -49,14 +50,20 @@ func newReport(conn *connection) *cobra.Command {
 			changes and how they ended, with their diffs, what differs from the start of the time, and
 			what was deleted.
 
-			The default is Markdown on stdout. -o FILE.md writes a file. A report in Markdown has at most
-			1 MiB, which is the limit of job summaries on GitHub, and names what was left out.
+			The default is Markdown on stdout. -o FILE.md writes a file. -o FILE.html writes a page of one
+			file, for a browser: with a timeline, filters, the readiness of workloads and the manifests of
+			deleted objects. It loads nothing from anywhere. A report in Markdown has at most 1 MiB, which
+			is the limit of job summaries on GitHub, and a page has at most 2 MB. Both name what was left
+			out.
 
 			Names and texts of the cluster stay text: they form no links, mentions or markup. --from and
 			--to mean the same as --since and --until.`),
 		Example: examples(conn.env, `
 			# The last hour in the namespace shop
 			watchhistory report -n shop -o incident.md
+
+			# The same as a page for a browser
+			watchhistory report -n shop -o incident.html
 
 			# In a CI job: what the deployment did
 			watchhistory report -n shop --since 10m >> "$GITHUB_STEP_SUMMARY"
@@ -83,7 +90,8 @@ func newReport(conn *connection) *cobra.Command {
 	fs.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
 		"Report on all namespaces, including cluster-scoped objects.")
 	fs.StringVar(&o.title, "title", "", "Title of the report.")
-	fs.StringVarP(&o.file, "output", "o", "md", "File to write, whose name ends in .md, or md for stdout.")
+	fs.StringVarP(&o.file, "output", "o", "md",
+		"File to write, whose name ends in .md or .html; md or html writes to stdout.")
 	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of all times, such as UTC or Europe/Berlin.")
 	return cmd
 }
@@ -113,8 +121,10 @@ func (o *reportOptions) validate() error {
 	switch strings.ToLower(format) {
 	case "md", "markdown", "-":
 		o.write = report.WriteMarkdown
+	case "html", "htm":
+		o.write, o.series = report.WriteHTML, true
 	default:
-		return invalidf("--output %q: want a file whose name ends in .md, or md for stdout", o.file)
+		return invalidf("--output %q: want a file whose name ends in .md or .html, or md or html for stdout", o.file)
 	}
 	return o.window.validate()
 }
@@ -131,6 +141,7 @@ func (o *reportOptions) run(ctx context.Context, _ []string) error {
 		r, err := report.Gather(ctx, s.Client, report.Question{
 			Title: o.title, Namespace: s.namespace, Start: o.start, End: o.end,
 			Now: o.env.recorderNow(), Location: o.location, Limit: o.limit, PageSize: o.chunkSize,
+			Series: o.series,
 		})
 		if err != nil {
 			return err

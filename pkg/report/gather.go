@@ -38,7 +38,7 @@ func Gather(ctx context.Context, source *client.Client, q Question) (*Report, er
 		Title: q.Title, Namespace: q.Namespace, Start: q.Start, End: g.q.End, Location: g.q.Location,
 	}
 	for _, step := range []func(context.Context) error{
-		g.rows, g.gaps, g.problems, g.rowDiffs, g.compare, g.deleted,
+		g.rows, g.gaps, g.problems, g.rowDiffs, g.compare, g.deleted, g.series,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

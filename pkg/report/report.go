@@ -28,7 +28,8 @@ type Report struct {
 	Compared *Compared
 	// Deleted are the objects that were deleted, newest first.
 	Deleted     []Deleted
-	MoreDeleted bool // older deletions were omitted
+	MoreDeleted bool   // older deletions were omitted
+	Series      Series // empty unless the question asked for them
 }
 
 // Coverage is what the record does not contain.
@@ -81,6 +82,7 @@ type Question struct {
 	Now       time.Time      // the recorder's time
 	Location  *time.Location // nil: UTC
 
-	Limit    int // folded rows, the newest; 0: all
-	PageSize int // rows that are read at a time; 0: the default
+	Limit    int  // folded rows, the newest; 0: all
+	PageSize int  // rows that are read at a time; 0: the default
+	Series   bool // also read what charts show
 }

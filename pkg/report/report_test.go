@@ -54,7 +54,7 @@ func gather(t *testing.T, name string) *report.Report {
 	end := log.Header().End
 	source := serve(t, api.New(query.New(log, query.Options{Now: func() time.Time { return end }}), api.Options{}))
 	r, err := report.Gather(t.Context(), source, report.Question{
-		Namespace: history.ScopeOf(answer.Namespace), Start: end.Add(-time.Hour), Now: end,
+		Namespace: history.ScopeOf(answer.Namespace), Start: end.Add(-time.Hour), Now: end, Series: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,5 +139,13 @@ func hostile(text string) *report.Report {
 			Stats: []render.Stat{{Mark: "M", Difference: difference, Changes: 1, Writers: []string{text}}},
 		},
 		Deleted: []report.Deleted{{Event: e, Manifest: json.RawMessage(`{}`)}},
+		Series: report.Series{
+			Nodes: []report.Mark{{Time: onset, Text: text}}, Warnings: []report.Mark{{Time: onset, Text: text}},
+			Unready:   []report.Level{{Time: onset, N: 2}},
+			Workloads: []report.Workload{
+				{Namespace: text, Name: text, Points: []report.Point{{Time: onset, Desired: 2}}},
+			},
+			Until:     now,
+		},
 	}
 }
