@@ -101,6 +101,10 @@ type Options struct {
 	States func() []v1.Resource
 	// Metrics serves [v1.MetricsPath]. Default: not found.
 	Metrics http.Handler
+
+	// Recorder is the answer of [v1.RecorderPath], except for the platform and
+	// the version of Go. Default: a version of "unknown".
+	Recorder v1.Recorder
 }
 
 // The defaults of [Options].
@@ -177,6 +181,8 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.Recheck == nil {
 		o.Recheck = func(context.Context) error { return nil }
 	}
+	o.Recorder.Version = cmp.Or(o.Recorder.Version, "unknown")
+	o.Recorder.GoVersion, o.Recorder.Platform = runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH
 	o.Heartbeat = cmp.Or(max(o.Heartbeat, 0), v1.HeartbeatSeconds*time.Second)
 	o.Streams = cmp.Or(max(o.Streams, 0), defaultStreams)
 	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultTimeout)
@@ -241,6 +247,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.catalogue(a, r) })
 	case isDocument:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.document(a, r, document) })
+	case path == v1.RecorderPath:
+		writeJSON(w, http.StatusOK, h.options.Recorder)
 	case path == v1.OpenAPIPath:
 		h.openAPI.serve(w, r)
 	case path == v1.HealthPath:

@@ -39,6 +39,7 @@ func TestDocs_DescribeTheAPI(t *testing.T) {
 		reflect.TypeFor[v1.Comparison](), reflect.TypeFor[v1.Difference](), reflect.TypeFor[v1.Change](),
 		reflect.TypeFor[v1.Catalogue](), reflect.TypeFor[v1.Document](), reflect.TypeFor[v1.DocumentVersion](),
 		reflect.TypeFor[v1.UnreadDocument](), reflect.TypeFor[v1.CatalogueGap](), reflect.TypeFor[v1.DocumentHistory](),
+		reflect.TypeFor[v1.Recorder](),
 	} {
 		for field := range answer.Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")

@@ -422,6 +422,7 @@ func TestOpenAPI_DescribesAnswers(t *testing.T) {
 		v1.GapsPath:                          200,
 		v1.GapsPath + "?resourceType=nosuch": 200,
 		v1.GapsPath + "?start=x":             400,
+		v1.RecorderPath:                      200,
 		v1.OpenAPIPath:                       200,
 		v1.HealthPath:                        200,
 		v1.LivezPath:                         200,

@@ -199,6 +199,30 @@ func (c *connection) completeVersions(
 	})
 }
 
+// addCompletion adds the command that prints scripts for shells.
+func addCompletion(root *cobra.Command, env Environment) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Short = "Print a script that completes command lines in a shell"
+		cmd.Long = paragraphs(`
+			Print a script that completes the command lines of kubectl-watchhistory in a shell.
+
+			kubectl completes its plugins itself, if its own completion is set up: for kubectl watchhistory,
+			it runs the program ` + completerName + ` in the PATH. That is this program by another
+			name. So this command is needed only to complete kubectl-watchhistory, without kubectl.`)
+		cmd.Example = examples(env, `
+			# Complete kubectl watchhistory: types, names (of deleted objects too), revisions and flags
+			source <(kubectl completion bash)
+			ln -s "$(which kubectl-watchhistory)" ~/bin/`+completerName+`
+
+			# Complete kubectl-watchhistory
+			source <(kubectl-watchhistory completion bash)`)
+	}
+}
+
 // completeTimes completes the flags of times of all commands. A version like
 // deploy/web#11 is completed as the argument of history is.
 func (c *connection) completeTimes(root *cobra.Command) {

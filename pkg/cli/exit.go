@@ -25,6 +25,10 @@ const interruptTimeout = 100 * time.Millisecond
 // is never printed.
 var errFound = errors.New("found something")
 
+// errUnhealthy is the error of check that found something wrong. It is never
+// printed, because the output has it.
+var errUnhealthy = errors.New("something is wrong")
+
 // Main runs a command line, without the program's name, and returns the exit
 // code.
 //
@@ -98,6 +102,8 @@ func exitCode(ctx context.Context, err error, likeDiff bool) (code int, print bo
 		return 0, false
 	case errors.Is(err, errFound):
 		return found, false
+	case errors.Is(err, errUnhealthy):
+		return failed, false
 	case ctx.Err() != nil:
 		return exitInterrupted, false
 	case outputClosed(err):

@@ -17,15 +17,20 @@ const (
 	hintNarrow = "Narrow the query, with --since or a type."
 	hintBusy   = "Other queries keep the recorder busy. Try again later, narrow the query with --since or a type,\n" +
 		"or allow more time with --request-timeout."
-	hintInstall = "Install one with: kubectl apply -k deploy/\n" +
+	hintInstall = "Install one with: kubectl watchhistory install --apply\n" +
 		"or name an existing one, with --recorder-namespace or --recorder-url."
-	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
-	hintOtherWay = "Try again, or reach the recorder another way, with --connect or --recorder-url."
-	hintRights   = "The cluster decides what you may read. See your permissions with: kubectl auth can-i list pods\n" +
+	hintRepair    = "Install the recorder's own manifests again: " + hintRepairCommand
+	hintUpgrade   = "Upgrade the recorder, with the same flags as before: " + hintRepairCommand
+	hintAPIServer = "Does the API server answer? Check with kubectl version; the context selects the cluster."
+	hintOtherWay  = "Try again, or reach the recorder another way, with --connect or --recorder-url."
+	hintRights    = "The cluster decides what you may read. See your permissions with: kubectl auth can-i list pods\n" +
 		"and, for --as, with: kubectl auth can-i impersonate users"
 	hintLogin = "The recorder accepts the credentials that the cluster accepts: log in again, or choose another " +
 		"context. Check with: kubectl auth whoami"
 )
+
+// hintRepairCommand upgrades a recorder, and restores its objects.
+const hintRepairCommand = "kubectl watchhistory install --apply"
 
 // parameterFlags are the flags whose values become parameters of the API, by
 // the name of the parameter. They are written as in the errors of package
@@ -207,7 +212,7 @@ func connectHint(cause *kube.ConnectError) string {
 	case kube.APIError:
 		return hintOtherWay
 	case kube.NoAPIServer:
-		return "Does the API server answer? Check with kubectl version; the context selects the cluster."
+		return hintAPIServer
 	default:
 		return ""
 	}

@@ -52,10 +52,10 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 		{failure(history.Unavailable, client.ErrGateway), "Try again"},
 		{failure(history.Unavailable, context.DeadlineExceeded), "--request-timeout"},
 		{failure(history.Unavailable, nil), "Try again"},
-		{connect(kube.NotInstalled), "kubectl apply -k deploy/"},
+		{connect(kube.NotInstalled), "kubectl watchhistory install --apply"},
 		{connect(kube.NotFoundHere), "--recorder-namespace"},
 		{connect(kube.Ambiguous), "--recorder-namespace"},
-		{connect(kube.WrongService), "kubectl apply -k deploy/"},
+		{connect(kube.WrongService), "kubectl watchhistory install --apply"},
 		{connect(kube.NoSelector), "--connect=proxy"},
 		{connect(kube.NoAuthorities), "--recorder-ca"},
 		{connect(kube.ProxyWithoutCredentials), "--send-credentials"},
@@ -88,7 +88,7 @@ func TestHint_DependsOnRoute(t *testing.T) {
 		want  string
 	}{
 		{history.Unavailable, client.ErrUntrusted, "ConfigMap watchhistory-recorder-ca"},
-		{history.Unavailable, client.ErrNotTLS, "kubectl apply -k deploy/"},
+		{history.Unavailable, client.ErrNotTLS, "kubectl watchhistory install --apply"},
 		{history.Unauthorized, client.ErrAnswered, "kubectl auth whoami"},
 		{history.Forbidden, client.ErrAnswered, "kubectl auth can-i impersonate users"},
 		{

@@ -43,6 +43,8 @@ func TestCluster(t *testing.T) {
 	t.Run("tree", func(t *testing.T) { testTree(t, cluster) })
 	t.Run("views", func(t *testing.T) { testViews(t, cluster) })
 	t.Run("no recorder", func(t *testing.T) { testNoRecorder(t, r, cluster) })
+	t.Run("check", func(t *testing.T) { testCheck(t, cluster) })
+	t.Run("install", func(t *testing.T) { testInstall(t, cluster) })
 }
 
 // testDiscovery resolves types by the discovery of a real API server.

@@ -45,6 +45,15 @@ func (w *warnings) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// HandleWarningHeader implements [rest.WarningHandler]: it writes a warning of
+// the API server as kubectl does.
+func (w *warnings) HandleWarningHeader(code int, _, text string) {
+	const ofAPIServer = 299
+	if code == ofAPIServer && text != "" {
+		_, _ = w.Write([]byte("Warning: " + text))
+	}
+}
+
 // ignoreRules are the rules by which the recorder's configuration ignores
 // changes, each once.
 type ignoreRules []string

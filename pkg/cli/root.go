@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,23 +59,11 @@ func New(env Environment) *cobra.Command {
 	conn.addFlags(root)
 	o.addFlags(root)
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
-		newTree(conn), newWhy(conn), newReport(conn), newVersion(env))
+		newTree(conn), newWhy(conn), newReport(conn), newInstall(conn), newUninstall(conn), newCheck(conn),
+		newVersion(conn))
+	addCompletion(root, env)
 	conn.completeTimes(root)
 	return root
-}
-
-// newVersion returns the command version, which needs no recorder.
-func newVersion(env Environment) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of this program",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.Out, "kubectl-watchhistory %s %s %s/%s\n",
-				env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
 }
 
 // helpHint returns a hint at the command's --help.

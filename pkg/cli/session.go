@@ -42,7 +42,15 @@ type connection struct {
 	noPager   bool // write to the terminal
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
+	route          route  // to the recorder, after it was connected
 	nonInteractive bool   // no user can answer prompts
+}
+
+// route is how a recorder is reached.
+type route struct {
+	mode       string // of --connect, without auto
+	secure     bool   // with TLS
+	identified bool   // the recorder receives the user's credentials
 }
 
 // newConnection returns a connection whose flags are not parsed yet. All
@@ -205,6 +213,7 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 		if !c.sendLogin {
 			o.RESTConfig = nil
 		}
+		c.route = route{direct, strings.HasPrefix(strings.ToLower(c.url), "https://"), c.sendLogin}
 		return kube.Direct(c.url, o)
 	}
 	found, err := kube.Connect(ctx, o)
@@ -212,6 +221,7 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 		return nil, err
 	}
 	c.foundIn = found.Namespace
+	c.route = route{string(found.Mode), found.Authenticated, found.Authenticated}
 	return found.Client, nil
 }
 

@@ -23,11 +23,27 @@ import (
 // Recorders that do not support [v1.EmptyOK] answer 404 if nothing matches.
 // send then decodes nothing and returns no error.
 func (c *Client) send(ctx context.Context, at *url.URL, read decoder) (http.Header, error) {
+	a, err := c.ask(ctx, at, v1.ContentType)
+	if err != nil {
+		return nil, err
+	}
+	return a.header, c.decode(a, read)
+}
+
+// answer is an answer with its whole body.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// ask sends a request once, for an answer of a media type.
+func (c *Client) ask(ctx context.Context, at *url.URL, accept string) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.options.Name, err)
 	}
-	req.Header.Set("Accept", v1.ContentType)
+	req.Header.Set("Accept", accept)
 	if c.options.UserAgent != "" {
 		req.Header.Set("User-Agent", c.options.UserAgent)
 	}
@@ -44,21 +60,21 @@ func (c *Client) send(ctx context.Context, at *url.URL, read decoder) (http.Head
 	case int64(len(body)) > c.options.MaxResponse:
 		return nil, c.tooLarge()
 	default:
-		return resp.Header, c.decode(resp, body, read)
+		return &answer{resp.StatusCode, resp.Header, body}, nil
 	}
 }
 
 // decode decodes the body of an answer, or returns the error that the answer
 // means.
-func (c *Client) decode(resp *http.Response, body []byte, read decoder) error {
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+func (c *Client) decode(a *answer, read decoder) error {
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	switch {
-	case resp.StatusCode != http.StatusOK:
-		return c.failure(resp.StatusCode, kind, body)
+	case a.status != http.StatusOK:
+		return c.failure(a.status, kind, a.body)
 	case kind != v1.ContentType:
 		return c.notARecorder(errors.New("it answered with " + kind))
 	}
-	if err := document(bytes.NewReader(body), read); err != nil {
+	if err := document(bytes.NewReader(a.body), read); err != nil {
 		return c.notARecorder(err)
 	}
 	return nil

@@ -173,6 +173,17 @@ func (c *Client) Health(ctx context.Context) error {
 	return nil
 }
 
+// Recorder returns the version of the recorder, and how long it keeps history.
+// An older recorder does not know it: the error has the code
+// [history.NotFound].
+func (c *Client) Recorder(ctx context.Context) (*v1.Recorder, error) {
+	var found v1.Recorder
+	if _, err := c.get(ctx, c.base.JoinPath(v1.RecorderPath), value(&found)); err != nil {
+		return nil, err
+	}
+	return &found, nil
+}
+
 // Resources returns the catalogue: the resources that the recorder records or
 // has recorded, and the others that the API server serves.
 func (c *Client) Resources(ctx context.Context) (*v1.ResourceList, error) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -83,8 +84,21 @@ The commands below maintain the recorded history, some of them while the recorde
 	return cmd
 }
 
+// programName is the name of the program, in front of a slash and its version.
+const programName = "watchhistory-recorder/"
+
 // userAgent returns the program's name and version.
-func userAgent(version string) string { return "watchhistory-recorder/" + version }
+func userAgent(version string) string { return programName + version }
+
+// versionOf returns the version of a user agent that userAgent returned, and ""
+// for others.
+func versionOf(program string) string {
+	version, _ := strings.CutPrefix(program, programName)
+	if version == program {
+		return ""
+	}
+	return version
+}
 
 // ExitCode returns the exit code of a command that returned this error, 0 for
 // nil.

@@ -63,6 +63,14 @@ type Config struct {
 	// Namespace is the namespace that the recorder runs in, or "" outside of a
 	// cluster. It is not a field of the file.
 	Namespace string
+	// WatchNamespace is the only namespace whose objects are recorded, next to
+	// the cluster-scoped ones that may be read. "" means all. It is not a field
+	// of the file.
+	WatchNamespace string
+	// Embedded means that the daemon is a part of another program, which reads
+	// it by [Daemon.Handler] and [Daemon.Log]: there is no socket for commands.
+	// It is not a field of the file.
+	Embedded bool
 	// MaxQueryLimit is the largest number of records in one answer. At least 1.
 	MaxQueryLimit int
 	// EarlierNamespaces applies rights in a namespace also to the objects of

@@ -17,6 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/access"
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
@@ -30,6 +31,7 @@ import (
 type Daemon struct {
 	logger     *slog.Logger
 	program    string       // the program's name and version
+	startTime  time.Time    // when New was called
 	listener   net.Listener // without TLS; nil if it is off
 	secure     *secure      // nil if it is off
 	debug      net.Listener // for profiles; nil if it is off
@@ -64,7 +66,7 @@ type Daemon struct {
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
 	d := &Daemon{
 		logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, metrics: newMetrics(),
-		stopping: make(chan struct{}),
+		stopping: make(chan struct{}), startTime: time.Now().UTC(),
 	}
 	d.config.Store(&c)
 	d.metrics.setReloaded(true)
@@ -85,9 +87,12 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.store, err = store.Open(c.StoragePath, c.storeOptions(logger)); err != nil {
 		return nil, storageError(err)
 	}
-	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
-		logger.WarnContext(ctx,
-			"admin socket not available: backup, verify and export work only while the recorder is stopped", "err", err)
+	if !c.Embedded {
+		if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
+			logger.WarnContext(ctx,
+				"admin socket not available: backup, verify and export work only while the recorder is stopped",
+				"err", err)
+		}
 	}
 	d.recorder = recorder.New(d.store, recorder.Options{
 		Logger: logger, RedactionKey: d.store.RedactionKey(),
@@ -112,8 +117,10 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 // newWatchers returns the watchers. They connect to the cluster when they run.
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	set, err := watcher.NewSet(cluster, watcher.SetOptions{
-		Options: watcher.Options{Logger: d.logger, OnChange: d.metrics.countChange}, Targets: c.targets(), Open: d.open,
-		Documents: d.recorder.Documents(),
+		Options: watcher.Options{
+			Logger: d.logger, OnChange: d.metrics.countChange, Namespace: c.WatchNamespace,
+		},
+		Targets: c.targets(), Open: d.open, Documents: d.recorder.Documents(),
 	})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
@@ -146,11 +153,14 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Details:  d.showsDetails,
 		States:   d.states,
 		Metrics:  d.limited(d.metrics.handler()),
-		Caller:   d.caller,
-		User:     userName,
-		Host:     d.isOwnHost,
-		Client:   client,
-		Recheck:  readmit,
+		Recorder: v1.Recorder{
+			Version: versionOf(d.program), Started: d.startTime, RetentionDays: d.started.RetentionDays,
+		},
+		Caller:  d.caller,
+		User:    userName,
+		Host:    d.isOwnHost,
+		Client:  client,
+		Recheck: readmit,
 
 		CursorKey: d.store.RedactionKey(),
 		Streams:   d.started.MaxStreams,
@@ -201,6 +211,14 @@ func (d *Daemon) Authorities() []byte {
 // component fails. In both cases it stops the components in order, commits the
 // accepted records, and closes the database. It must be called once.
 func (d *Daemon) Run(ctx context.Context) error {
+	err := errors.Join(d.Record(ctx), d.Close())
+	d.logger.InfoContext(ctx, "stopped")
+	return err
+}
+
+// Record is Run without closing the database, so that the caller can read it
+// afterwards. The caller must call [Daemon.Close].
+func (d *Daemon) Record(ctx context.Context) error {
 	c := newComponents(ctx)
 	c.start("write", d.recorder.Run)
 	c.start("prune", func(ctx context.Context) error { return prune(ctx, d.store, d.logger) })
@@ -234,9 +252,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	c.wait(ctx)
 	d.logger.InfoContext(ctx, "stopping")
 	close(d.stopping) // a server that stops waits for its streams
-	err := errors.Join(c.stop(), d.Close())
-	d.logger.InfoContext(ctx, "stopped")
-	return err
+	return c.stop()
 }
 
 // Close closes the ports, the socket and the database of a daemon that does not

@@ -279,7 +279,7 @@ func (p *pager) problem(of *Problem) {
 			t := render.Cause(w, c)
 			problem.Causes = append(problem.Causes, pageCause{
 				Likely: t.Likely, Time: ms(c.Change.Timestamp), Name: printable.Line(t.Name),
-				Who: printable.Line(t.Who),
+				Who:      printable.Line(t.Who),
 				Relative: t.Relative, Text: printable.Line(c.Change.Summary), Related: printable.Line(t.Related),
 				For: lines(c.For), Against: lines(c.Against), Diff: printable.Text(of.Diffs[i]),
 			})

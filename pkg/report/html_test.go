@@ -44,7 +44,7 @@ func TestWriteHTML_Pages(t *testing.T) {
 	for name, r := range map[string]*report.Report{
 		"incident": gather(t, "configmap-edited"), "gap": gather(t, "changed-in-gap"),
 		"deleted": gather(t, "deployment-deleted"),
-		"large": generated(10_000), "hostile": attack(),
+		"large":   generated(10_000), "hostile": attack(),
 	} {
 		page := page(t, r)
 		if len(page) > maxPage {

@@ -141,11 +141,11 @@ func hostile(text string) *report.Report {
 		Deleted: []report.Deleted{{Event: e, Manifest: json.RawMessage(`{}`)}},
 		Series: report.Series{
 			Nodes: []report.Mark{{Time: onset, Text: text}}, Warnings: []report.Mark{{Time: onset, Text: text}},
-			Unready:   []report.Level{{Time: onset, N: 2}},
+			Unready: []report.Level{{Time: onset, N: 2}},
 			Workloads: []report.Workload{
 				{Namespace: text, Name: text, Points: []report.Point{{Time: onset, Desired: 2}}},
 			},
-			Until:     now,
+			Until: now,
 		},
 	}
 }

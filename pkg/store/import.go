@@ -234,3 +234,14 @@ func (w *importer) addOlderBaseline(r *history.Record, b body, ts uint64) error 
 	}
 	return w.add(g)
 }
+
+// RemoveUnused removes the directory of a log that ends with its process,
+// unless a process has the log open. It reports whether the directory is
+// removed. The caller must know that no process is about to open it.
+func RemoveUnused(dir string) (removed bool, err error) {
+	removed, err = badgerdir.RemoveUnused(dir)
+	if err != nil {
+		err = fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return removed, err
+}

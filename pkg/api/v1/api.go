@@ -29,6 +29,9 @@ const (
 	// DocumentPath returns one document as it was at a time, or its history. It
 	// is a template. The document's name may contain slashes.
 	DocumentPath = "/api/v1/catalogue/{document}"
+	// RecorderPath returns the version of the recorder, and how long it keeps
+	// history.
+	RecorderPath = "/api/v1/recorder"
 	// OpenAPIPath returns this document.
 	OpenAPIPath = "/api/v1/openapi.json"
 	// HealthPath answers while the process serves. Older clients use it.

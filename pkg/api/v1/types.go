@@ -420,6 +420,17 @@ type DocumentHistory struct {
 	Gaps []CatalogueGap `json:"gaps"` // never null
 }
 
+// Recorder is the answer of [RecorderPath].
+type Recorder struct {
+	Version   string    `json:"version"`          // of the program, such as "v1.2.3"
+	GoVersion string    `json:"goVersion"`        // of the Go runtime
+	Platform  string    `json:"platform"`         // the operating system and the architecture, such as "linux/amd64"
+	Started   time.Time `json:"started,omitzero"` // when the process started, in UTC
+	// RetentionDays is how many days of history are kept. Fewer are kept if
+	// they exceed the limit of the storage. It is absent if that is unknown.
+	RetentionDays int `json:"retentionDays,omitempty"`
+}
+
 // Health is the answer of [HealthPath].
 type Health struct {
 	Status string `json:"status"` // [HealthyStatus]

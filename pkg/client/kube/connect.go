@@ -68,6 +68,8 @@ type Client struct {
 
 	Namespace string // of the recorder
 	Name      string // of its Service, or of a pod if it has no Service
+	// Mode is how the recorder is reached: PortForward or Proxy.
+	Mode Mode
 	// Authenticated reports whether the caller's credentials are sent. The
 	// recorder then answers only what the caller may read in the cluster.
 	Authenticated bool
@@ -283,18 +285,20 @@ func (k *cluster) forward(ctx context.Context, at *backend, o Options) (*Client,
 	if _, err := f.open(ctx); err != nil {
 		return nil, err
 	}
-	return k.client(at, base, f, o.Options)
+	return k.client(at, PortForward, base, f, o.Options)
 }
 
 // client returns a client without a timeout of its own: the transport bounds
 // the time of each request.
-func (k *cluster) client(at *backend, base *url.URL, transport http.RoundTripper, o client.Options) (*Client, error) {
+func (k *cluster) client(
+	at *backend, mode Mode, base *url.URL, transport http.RoundTripper, o client.Options,
+) (*Client, error) {
 	o.Name, o.Transport, o.Timeout = "recorder "+at.String(), transport, -1
 	c, err := client.New(base.String(), o)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Client: c, Namespace: at.namespace, Name: at.name, Authenticated: at.secure}, nil
+	return &Client{Client: c, Namespace: at.namespace, Name: at.name, Mode: mode, Authenticated: at.secure}, nil
 }
 
 // proxy sends requests through the API server's proxy. instead is the error of
@@ -309,7 +313,7 @@ func (k *cluster) proxy(ctx context.Context, at *backend, o client.Options, inst
 	if err != nil {
 		return nil, err
 	}
-	return k.client(at, base, &proxyTransport{
+	return k.client(at, Proxy, base, &proxyTransport{
 		next: web.Transport, cluster: k, backend: at, resource: resource, instead: instead,
 	}, o)
 }

@@ -209,3 +209,79 @@ func TestManifests_ServePlugin(t *testing.T) {
 		}
 	}
 }
+
+// TestManifests_AreInThePlugin compares what the plugin prints with what the
+// real kubectl builds, and applies it.
+func TestManifests_AreInThePlugin(t *testing.T) {
+	p := &place{Cluster: cluster}
+	for flags, dir := range map[string]string{
+		"": "", " --openshift": "/overlays/openshift", " --mcp": "/overlays/mcp",
+	} {
+		code, stdout, _ := p.plugin(t, cluster.Kubeconfig, "install"+flags)
+		if want := kubectl(t, "kustomize", deploy+dir); code != 0 || stdout != want {
+			t.Errorf("install%s: got exit code %d and\n%swant 0 and\n%s", flags, code, stdout, want)
+		}
+		file := filepath.Join(t.TempDir(), "manifests.yaml")
+		if err := os.WriteFile(file, []byte(stdout), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
+		kubectl(t, "apply", "-f", file, "--dry-run=server")
+	}
+}
+
+// TestManifests_PassCheck checks an installed recorder through port-forwards,
+// as users with different rights.
+func TestManifests_PassCheck(t *testing.T) {
+	p := newPlace(t)
+	for _, args := range [][]string{
+		{"create", "rolebinding", "jane", "--clusterrole=view", "--user=jane"},
+	} {
+		if _, err := p.Kubectl(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jane := p.kubeconfig(t, "jane", "watchhistory-readers")
+	deadline := time.Now().Add(patience)
+	for {
+		code, stdout, stderr := p.plugin(t, p.Kubeconfig, "check")
+		if code == 0 && stderr == "" && strings.Contains(stdout, " kinds recorded") &&
+			!strings.Contains(stdout, "listed for the first time") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("administrator: got exit code %d, stderr %q, stdout\n%swant 0", code, stderr, stdout)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for _, tt := range []struct {
+		name, kubeconfig string
+		code             int
+		want             []string
+	}{
+		{"administrator", p.Kubeconfig, 0, []string{
+			"✓ recorder    watchhistory/watchhistory-recorder, pod watchhistory-recorder-0 is ready, ",
+			"✓ connection  port-forward with TLS, and with your credentials\n", ", recorder ",
+			"✓ rights      you may read everything that is recorded\n", "✓ history     kept for 14 days, begins at ",
+			"✓ gaps        none now and within the last day\n", "✓ disk        ", " used of 40 GiB (",
+		}},
+		{"reader of a namespace", jane, 0, []string{
+			", as jane\n", "! rights      you may read a part of namespace default, or nothing of it\n",
+			"kubectl -n default create rolebinding watchhistory-view --clusterrole=view --user='jane'\n",
+			"! disk        not known: ", "--clusterrole=watchhistory-metrics --user='jane'\n",
+		}},
+		{"stranger", p.kubeconfig(t, "stranger"), 1, []string{
+			"✗ recorder    you may not look for the recorder's Service: ", "resourceNames: [watchhistory-recorder-ca]",
+		}},
+	} {
+		code, stdout, stderr := p.plugin(t, tt.kubeconfig, "check")
+		if code != tt.code || stderr != "" {
+			t.Errorf("%s: got exit code %d, stderr %q, want %d and nothing", tt.name, code, stderr, tt.code)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%s: got\n%swant %q", tt.name, stdout, want)
+			}
+		}
+	}
+}

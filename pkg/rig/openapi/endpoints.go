@@ -344,6 +344,12 @@ func endpoints() []endpoint {
 			),
 		},
 		{
+			path: v1.RecorderPath, id: "getRecorder",
+			answers: slices.Concat(static(answer{
+				status: http.StatusOK, text: "The recorder.", json: reflect.TypeFor[v1.Recorder](),
+			}), unidentified()),
+		},
+		{
 			path: v1.OpenAPIPath, id: "getOpenAPI",
 			answers: static(
 				answer{

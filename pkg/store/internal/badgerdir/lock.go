@@ -66,3 +66,20 @@ func inUse(dir string) error {
 func Unwritable(dir string, err error) error {
 	return history.Errorf(history.Invalid, "storage directory %s can't be written: %v", dir, err)
 }
+
+// RemoveUnused removes a directory with its files, unless a process has locked
+// it. It removes nothing if the system has no locks that end with their
+// process.
+func RemoveUnused(dir string) (removed bool, err error) {
+	if !ownLock {
+		return false, nil
+	}
+	lock, err := lockDir(dir)
+	if errors.Is(err, errLocked) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(os.RemoveAll(dir), lock.Release())
+}
