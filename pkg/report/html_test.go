@@ -96,7 +96,7 @@ func generated(n int) *report.Report {
 			Consequences: rnd.IntN(40),
 		}
 		r.Rows = append(r.Rows, report.Row{Row: row, Diffs: map[int]string{0: fmt.Sprintf(
-			"  spec.template.spec.containers[name=app]\n-   image: example/%s@sha256:%x\n+   image: example/%s@sha256:%x",
+			"  spec.containers[name=app]\n-   image: example/%s@sha256:%x\n+   image: example/%s@sha256:%x",
 			app, from, app, to)}})
 		if i%10 == 0 {
 			r.Series.Warnings = append(r.Series.Warnings, report.Mark{Time: at, Text: "BackOff: pod " + app})
