@@ -68,7 +68,7 @@ func newBlame(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	o.at.addFlag(fs, "at", "Show the object as it was at a time")
+	o.at.addFlag(fs, "Show the object as it was at a time")
 	fs.BoolVar(&o.all, "all", false, "Also show the status, what identifies the object, and noise.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
 	o.output.addFlags(cmd)

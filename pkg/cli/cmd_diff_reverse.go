@@ -16,16 +16,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/manifest"
 	"github.com/watchhistory/watchhistory/pkg/render"
 	"github.com/watchhistory/watchhistory/pkg/report"
 )
-
-// applyOrder lists the types whose objects are applied before those of other
-// types, which need them.
-var applyOrder = []string{ //nolint:gochecknoglobals // a constant table
-	"namespaces", "customresourcedefinitions", "serviceaccounts", "secrets", "configmaps", "persistentvolumeclaims",
-	"clusterroles", "roles", "clusterrolebindings", "rolebindings", "services",
-}
 
 // reverser writes manifests that bring the earlier state of a comparison back.
 type reverser struct {
@@ -44,7 +38,7 @@ func (o *diffOptions) writeReverse(
 	r := reverser{diffOptions: o, session: s, printer: p, from: found.From, to: found.To}
 	stats = slices.Clone(stats)
 	slices.SortStableFunc(stats, func(a, b render.Stat) int {
-		return cmp.Compare(applyRank(&a.Difference), applyRank(&b.Difference))
+		return cmp.Compare(manifest.Rank(resourceOf(&a.Difference)), manifest.Rank(resourceOf(&b.Difference)))
 	})
 	var created []string
 	for i := range stats {
@@ -52,10 +46,10 @@ func (o *diffOptions) writeReverse(
 		switch {
 		case stats[i].Mark == render.StatSame:
 			continue
-		case d.Derived && (d.Change != "changed" || !madeForNamespace(d)):
+		case d.Derived && (d.Change != "changed" || !manifest.IsMadeForNamespace(resourceOf(d), d.ResourceName)):
 			// A controller makes it again from what is brought back.
 		case stats[i].Mark == render.StatAdded:
-			created = append(created, "created since: "+deleteCommand(d))
+			created = append(created, "created since: "+deleteCommand(resourceOf(d), d.Namespace, d.ResourceName))
 		default:
 			err = r.write(ctx, d)
 		}
@@ -76,27 +70,16 @@ func (o *diffOptions) writeReverse(
 	return shown, nil
 }
 
-// applyRank returns the position of an object among those that are applied.
-func applyRank(d *v1.Difference) int {
-	if i := slices.Index(applyOrder, d.ResourceType); i >= 0 {
-		return i
-	}
-	return len(applyOrder)
-}
-
-// madeForNamespace reports whether the controllers of Kubernetes create the
-// object in each namespace.
-func madeForNamespace(d *v1.Difference) bool {
-	return d.Group == "" && (d.ResourceType == "configmaps" && d.ResourceName == "kube-root-ca.crt" ||
-		d.ResourceType == "serviceaccounts" && d.ResourceName == "default")
+// resourceOf returns the resource of an object that differs.
+func resourceOf(d *v1.Difference) schema.GroupResource {
+	return schema.GroupResource{Group: d.Group, Resource: d.ResourceType}
 }
 
 // deleteCommand returns the command that deletes an object.
-func deleteCommand(d *v1.Difference) string {
-	resource := schema.GroupResource{Group: d.Group, Resource: d.ResourceType}
-	command := "kubectl delete " + resource.String() + " " + d.ResourceName
-	if d.Namespace != "" {
-		command += " -n " + d.Namespace
+func deleteCommand(resource schema.GroupResource, namespace, name string) string {
+	command := "kubectl delete " + resource.String() + " " + name
+	if namespace != "" {
+		command += " -n " + namespace
 	}
 	return command
 }
@@ -113,7 +96,7 @@ func (r *reverser) write(ctx context.Context, d *v1.Difference) error {
 		r.env.note(fmt.Sprintf("%s can't be brought back: its earlier state is not kept any more", name))
 		return nil
 	}
-	if keys := dropHashes(before); len(keys) > 0 {
+	if keys := manifest.DropHashes(before); len(keys) > 0 {
 		r.refused++
 		r.env.note(fmt.Sprintf("%s can't be brought back: only hashes are recorded of %s",
 			name, strings.Join(keys, ", ")))
@@ -128,7 +111,7 @@ func (r *reverser) write(ctx context.Context, d *v1.Difference) error {
 	if err != nil {
 		return err
 	}
-	dropHashes(after)
+	manifest.DropHashes(after)
 	if kept := removeAdded(before, after); len(kept) > 0 {
 		text := "kubectl apply may keep what was added to lists: " + strings.Join(kept, ", ")
 		comments = append(comments, text)
@@ -139,7 +122,7 @@ func (r *reverser) write(ctx context.Context, d *v1.Difference) error {
 
 // differenceName returns an object's type and name, and its namespace.
 func differenceName(d *v1.Difference) string {
-	name := schema.GroupResource{Group: d.Group, Resource: d.ResourceType}.String() + "/" + d.ResourceName
+	name := resourceOf(d).String() + "/" + d.ResourceName
 	if d.Namespace != "" {
 		name += " in " + d.Namespace
 	}
@@ -151,7 +134,7 @@ func differenceName(d *v1.Difference) string {
 func (r *reverser) read(ctx context.Context, d *v1.Difference, at time.Time) (map[string]any, error) {
 	page, err := r.session.State(ctx, client.StateQuery{
 		At: at, Namespace: history.ScopeOf(d.Namespace), Name: d.ResourceName, Strip: true, Limit: 1,
-		Resources: []string{schema.GroupResource{Group: d.Group, Resource: d.ResourceType}.String()},
+		Resources: []string{resourceOf(d).String()},
 	})
 	if err != nil || len(page.Items) == 0 {
 		return nil, err
@@ -163,47 +146,6 @@ func (r *reverser) read(ctx context.Context, d *v1.Difference, at time.Time) (ma
 		return nil, fmt.Errorf("decode %s: %w", differenceName(d), err)
 	}
 	return object, nil
-}
-
-// hashPrefix is what hashes of hidden values begin with.
-const hashPrefix = "hmac-sha256:"
-
-// dropHashes removes annotations that are hashes, and returns the paths of all
-// other values that are.
-func dropHashes(object map[string]any) (keys []string) {
-	if metadata, ok := object["metadata"].(map[string]any); ok {
-		annotations, _ := metadata["annotations"].(map[string]any)
-		delete(annotations, v1.HashedAnnotation)
-		for name, value := range annotations {
-			if text, _ := value.(string); strings.Contains(text, hashPrefix) {
-				delete(annotations, name)
-			}
-		}
-		if annotations != nil && len(annotations) == 0 {
-			delete(metadata, "annotations")
-		}
-	}
-	hashesIn(object, nil, &keys)
-	slices.Sort(keys)
-	return keys
-}
-
-// hashesIn appends the paths of values that contain hashes.
-func hashesIn(value any, path diff.Path, keys *[]string) {
-	switch v := value.(type) {
-	case map[string]any:
-		for name, inner := range v {
-			hashesIn(inner, append(slices.Clone(path), diff.Segment{Field: name}), keys)
-		}
-	case []any:
-		for i, inner := range v {
-			hashesIn(inner, append(slices.Clone(path), diff.Segment{Item: true, Index: i}), keys)
-		}
-	case string:
-		if strings.Contains(v, hashPrefix) {
-			*keys = append(*keys, path.String())
-		}
-	}
 }
 
 // removeAdded sets fields of before to null that only after has, so that

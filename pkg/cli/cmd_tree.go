@@ -52,7 +52,7 @@ func newTree(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	o.at.addFlag(fs, "at", "Show the relations at a time")
+	o.at.addFlag(fs, "Show the relations at a time")
 	fs.IntVar(&o.depth, "depth", 1, "Show relations up to this distance from the object, at most 5.")
 	o.addFormatFlags(cmd)
 	return cmd

@@ -60,7 +60,7 @@ func newWhy(conn *connection) *cobra.Command {
 		RunE:              runE(o),
 	}
 	fs := cmd.Flags()
-	o.at.addFlag(fs, "at", "Show the problem at a time")
+	o.at.addFlag(fs, "Show the problem at a time")
 	fs.IntVar(&o.limit, "limit", defaultCauses, "Show at most this many changes, the likeliest.")
 	o.addFormatFlags(cmd)
 	return cmd

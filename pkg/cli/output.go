@@ -53,11 +53,17 @@ func (o *output) addFormatFlags(cmd *cobra.Command) {
 	o.templates.AddFlags(cmd)
 	fs := cmd.Flags()
 	fs.StringVarP(&o.format, "output", "o", "", "Output format. One of: ("+strings.Join(o.formats(), ", ")+").")
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
+	o.addStyleFlags(cmd)
+}
+
+// addStyleFlags adds the flags of an output that has only one format.
+func (o *output) addStyleFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
 	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of all times, such as UTC or Europe/Berlin.")
 	fs.StringVar(&o.color, "color", "auto",
 		"Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
-	_ = cmd.RegisterFlagCompletionFunc("output",
-		cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("color",
 		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -78,8 +84,8 @@ func (o *output) complete() (err error) {
 
 // validate rejects unknown values, and templates that can't be parsed.
 func (o *output) validate() error {
-	if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
-		return invalidf("--color %q: want auto, always or never", o.color)
+	if err := o.validateColor(); err != nil {
+		return err
 	}
 	if err := o.parseSort(); err != nil {
 		return err
@@ -95,6 +101,14 @@ func (o *output) validate() error {
 		return invalidf("--output %q: want one of %s", o.format, strings.Join(o.formats(), ", "))
 	} else if err != nil {
 		return invalidf("--output %q: %v", o.format, err)
+	}
+	return nil
+}
+
+// validateColor rejects unknown values of --color.
+func (o *output) validateColor() error {
+	if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
+		return invalidf("--color %q: want auto, always or never", o.color)
 	}
 	return nil
 }
@@ -116,7 +130,7 @@ func (o *output) printer(env *Environment, namespaces, noise bool) *render.Print
 	return render.New(env.Out, render.Options{
 		Now: env.recorderNow(), Timestamps: o.timestamps, Location: o.location,
 		Color: env.color(o.color), Width: terminalWidth(env.Out), Terminal: terminalWidth(env.Out) > 0,
-		NoHeaders: o.noHeaders, Namespaces: namespaces, Wide: o.format == "wide", ShowNoise: noise,
+		NoHeaders: o.noHeaders, Namespaces: namespaces, Wide: o.format == "wide", ShowNoise: noise, Program: env.Name,
 	})
 }
 

@@ -23,10 +23,10 @@ type moment struct {
 	version *objectArg // whose time is meant; nil if the value is a time
 }
 
-// addFlag adds the flag. The usage is completed with the forms of times.
-func (m *moment) addFlag(fs *pflag.FlagSet, name, usage string) {
-	m.flag = "--" + name
-	fs.StringVar(&m.text, name, "", usage+": "+timeForms+".")
+// addFlag adds the flag --at. The usage is completed with the forms of times.
+func (m *moment) addFlag(fs *pflag.FlagSet, usage string) {
+	m.flag = "--at"
+	fs.StringVar(&m.text, "at", "", usage+": "+timeForms+".")
 }
 
 // isSet reports whether the flag is set.

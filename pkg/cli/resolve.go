@@ -245,14 +245,23 @@ func (r *resolver) isRecorded(ctx context.Context, arg string) (bool, error) {
 // matches returns the resources of the catalogue that arg matches. The
 // catalogue is read once.
 func (r *resolver) matches(ctx context.Context, arg string) ([]history.Resource, error) {
-	if r.catalogue == nil {
-		list, err := r.readCatalogue(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r.catalogue = resources(list)
+	if err := r.readOnce(ctx); err != nil {
+		return nil, err
 	}
 	return history.Matching(r.catalogue, arg), nil
+}
+
+// readOnce reads the catalogue, unless it was read before.
+func (r *resolver) readOnce(ctx context.Context) error {
+	if r.catalogue != nil {
+		return nil
+	}
+	list, err := r.readCatalogue(ctx)
+	if err != nil {
+		return err
+	}
+	r.catalogue = resources(list)
+	return nil
 }
 
 // resources returns the resources of a list, each group and plural once.

@@ -25,6 +25,9 @@ func (p *Printer) Folded(rows []v1.Row, gaps []v1.Gap) error {
 		r := &rows[i]
 		columns[i] = p.columns(r, r.Start, p.writers(r))
 		texts[i] = append([]field{p.folded(r)}, p.outcome(r)...)
+		if command := p.restoreCommand(r, rows[i+1:]); command != "" {
+			texts[i] = append(texts[i], field{text: "  " + cell(command), style: p.styles.faint})
+		}
 	}
 	return p.besides(columns, texts, func(lines [][]field, of []int) [][]field {
 		lines, of = p.expanded(rows, lines, of)
@@ -495,6 +498,23 @@ func RowOutcome(r *v1.Row) string {
 		text += fmt.Sprintf(", after %s#%d", ObjectName(&r.After.Object), r.After.Revision)
 	}
 	return text
+}
+
+// restoreCommand returns the command that brings a deleted ConfigMap back, or
+// "" if the row is about something else, or if a later row is about an object
+// with the same name.
+func (p *Printer) restoreCommand(r *v1.Row, later []v1.Row) string {
+	if p.opts.Program == "" || r.Kind != "change" || r.Object.ResourceType != "configmaps" || r.Object.Group != "" ||
+		len(r.Changes) != 1 || r.Changes[0].Verb != "delete" {
+		return ""
+	}
+	for i := range later {
+		if o := &later[i].Object; o.ResourceType == r.Object.ResourceType && o.Group == "" &&
+			o.Namespace == r.Object.Namespace && o.Name == r.Object.Name {
+			return ""
+		}
+	}
+	return p.opts.Program + " restore cm/" + r.Object.Name + " -n " + r.Object.Namespace
 }
 
 // maxUsersShown is how many users of a ConfigMap or a Secret a row names.

@@ -25,6 +25,7 @@ type Options struct {
 	Namespaces bool           // add a first column with the namespace
 	Wide       bool           // add more columns
 	ShowNoise  bool           // include noise in diffs
+	Program    string         // how users call the program, in commands; empty: no commands are written
 }
 
 // Printer writes the output of one command.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/writer"
@@ -37,6 +38,9 @@ func (p *Printer) Why(w *v1.Why) error {
 	}
 	for i := range w.Causes {
 		p.cause(&b, w, &w.Causes[i])
+	}
+	if command := p.undo(w); command != "" {
+		p.hang(&b, field{text: " undo: "}, field{text: cell(command)})
 	}
 	for _, what := range w.Unread {
 		p.hang(&b, field{}, field{text: "Not looked at: " + cell(WhyUnread(what)) + ".", style: p.styles.faint})
@@ -81,6 +85,28 @@ func SymptomSubject(s *v1.Symptom) string {
 		return counted(s.Count, strings.ToLower(s.Object.Kind))
 	}
 	return ObjectName(&s.Object)
+}
+
+// undo returns the command that undoes the likeliest cause, or "" if there is
+// none. Of Secrets, only hashes are recorded, and controllers maintain nodes.
+func (p *Printer) undo(w *v1.Why) string {
+	if p.opts.Program == "" || len(w.Causes) == 0 || !w.Causes[0].Likely {
+		return ""
+	}
+	e := &w.Causes[0].Change
+	object := schema.GroupResource{Group: e.Group, Resource: e.ResourceType}.String() + "/" + e.ResourceName
+	switch {
+	case e.Group == "" && slices.Contains([]string{"secrets", "nodes", "pods"}, e.ResourceType):
+		return ""
+	case e.Verb == "update" && e.Revision > 1:
+		object += fmt.Sprintf("#%d", e.Revision-1)
+	case e.Verb != "delete":
+		return ""
+	}
+	if e.Namespace != "" {
+		object += " -n " + e.Namespace
+	}
+	return p.opts.Program + " restore " + object
 }
 
 // unaffected returns what is known of an object without a problem. An object

@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,43 @@ func TestWhy_Widths(t *testing.T) {
 		},
 	}
 	testWidths(t, func(p *render.Printer) error { return p.Why(&why) })
+}
+
+// TestWhy_NamesTheCommandThatUndoes checks the command after the causes.
+func TestWhy_NamesTheCommandThatUndoes(t *testing.T) {
+	onset := ago(5 * time.Minute)
+	change := func(plural, verb string, revision uint64) v1.Event {
+		e := web(revision, 6*time.Minute, verb, "changed")
+		e.ResourceType, e.Group, e.ResourceName = plural, "", "x"
+		return e
+	}
+	for _, tt := range []struct {
+		change v1.Event
+		likely bool
+		want   string
+	}{
+		{change("configmaps", "update", 3), true, " undo: watchhistory restore configmaps/x#2 -n shop\n"},
+		{change("configmaps", "delete", 3), true, " undo: watchhistory restore configmaps/x -n shop\n"},
+		{change("configmaps", "update", 3), false, ""},
+		{change("configmaps", "create", 1), true, ""},
+		{change("secrets", "update", 3), true, ""},
+	} {
+		var out bytes.Buffer
+		p := render.New(&out, render.Options{Now: now(), Location: time.UTC, Program: "watchhistory"})
+		if err := p.Why(&v1.Why{
+			Object: v1.Object{Kind: "Deployment", Name: "web"}, State: "failing", Onset: &onset, Searched: &onset,
+			Causes: []v1.Cause{{Change: tt.change, Likely: tt.likely, Score: 1}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_, got, found := strings.Cut(out.String(), " undo: ")
+		if got = " undo: " + got; !found {
+			got = ""
+		}
+		if got != tt.want {
+			t.Errorf("%s %s: got %q, want %q", tt.change.Verb, tt.change.ResourceType, got, tt.want)
+		}
+	}
 }
 
 // TestWhy_WithoutProblem checks that only an object that is ready is said to

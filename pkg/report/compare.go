@@ -47,7 +47,7 @@ func Compare(ctx context.Context, source *client.Client, queries []client.Compar
 		q.Noise, q.Limit = true, pageSize
 		for {
 			page, err := source.Compare(ctx, q)
-			if len(queries) > 1 && isUnknownType(err) {
+			if len(queries) > 1 && IsUnknownType(err) {
 				break
 			}
 			if err != nil {
@@ -92,9 +92,9 @@ func (c *Comparison) count(n *v1.ObjectCount, first bool) {
 	}
 }
 
-// isUnknownType reports whether the recorder never recorded the types of a
+// IsUnknownType reports whether the recorder never recorded the types of a
 // comparison in its namespace. The errors about times name a parameter.
-func isUnknownType(err error) bool {
+func IsUnknownType(err error) bool {
 	_, isParameter := errors.AsType[*client.ParameterError](err)
 	return history.CodeOf(err) == history.NotFound && !isParameter
 }

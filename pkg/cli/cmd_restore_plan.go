@@ -1,0 +1,311 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/restore"
+)
+
+// carryOut writes the plan. With --yes it does it; otherwise it writes what the
+// API server's dry run shows.
+func (r *restoration) carryOut(ctx context.Context, plan *restore.Plan) error {
+	if r.cluster != nil && !r.yes {
+		for _, s := range plan.Steps {
+			r.cluster.Check(ctx, s)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+	for _, s := range plan.Steps {
+		if s.Err != nil && !isAPIError(s.Err) && !isOwnError(s.Err) {
+			return unreachable(s.Err)
+		}
+	}
+	p := r.printer(&r.env, false, false)
+	rows, failed := r.rows(plan)
+	if err := p.Plan(r.heading, rows); err != nil {
+		return err
+	}
+	if r.yes {
+		return r.apply(ctx, plan)
+	}
+	unchecked := 0
+	for _, s := range plan.Steps {
+		if s.Unchecked {
+			unchecked++
+		}
+		if s.Action != restore.Update || s.Err != nil {
+			continue
+		}
+		before, after := s.Changes()
+		if err := p.ObjectDiff(render.KindName(s.Kind, s.Name), before, after); err != nil {
+			return err
+		}
+	}
+	return r.conclude(plan, unchecked, failed)
+}
+
+// conclude writes what a dry run means, and returns the error for steps that
+// can't be done.
+func (r *restoration) conclude(plan *restore.Plan, unchecked, failed int) error {
+	if unchecked > 0 {
+		r.env.note(fmt.Sprintf("%s can't be validated before the namespace or the type exists.",
+			plural(unchecked, "object")))
+	}
+	creates, updates := plan.Count(restore.Create), plan.Count(restore.Update)
+	switch {
+	case creates+updates > 0:
+		r.env.note(fmt.Sprintf("Nothing was changed. --yes creates %s and updates %d.",
+			plural(creates, "object"), updates))
+	case failed == 0:
+		r.env.note("Nothing to do: " + r.sameText(plan) + ".")
+	}
+	if failed > 0 {
+		return history.WithHint(history.Errorf(history.Invalid, "%s can't be brought back", plural(failed, "object")),
+			"The lines with "+render.PlanCannot+" have the reasons.")
+	}
+	return nil
+}
+
+// sameText describes a plan that has nothing to do.
+func (r *restoration) sameText(plan *restore.Plan) string {
+	n := plan.Count(restore.None)
+	if n == 1 {
+		return "1 object is as it was"
+	}
+	return fmt.Sprintf("%d objects are as they were", n)
+}
+
+// rows returns the rows of a plan, and how many steps can't be done.
+func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow, failed int) {
+	var skipped []string // reasons
+	byReason := map[string][][2]string{}
+	same := 0
+	for _, s := range plan.Steps {
+		row := render.PlanRow{Name: render.KindName(s.Kind, s.Name)}
+		switch {
+		case s.Err != nil:
+			text, advice := r.explain(s, s.Err)
+			row.Mark, row.Text = render.PlanCannot, append([]string{text}, strings.Split(advice, "\n")...)
+		case s.Action == restore.Refuse:
+			row.Mark, row.Text = render.PlanCannot, []string{refusal(s)}
+		case s.Action == restore.Skip:
+			if byReason[s.Reason] == nil {
+				skipped = append(skipped, s.Reason)
+			}
+			byReason[s.Reason] = append(byReason[s.Reason], [2]string{s.Kind, s.Name})
+			continue
+		case s.Action == restore.None:
+			same++
+			continue
+		default:
+			row.Mark, row.Text = render.PlanCreate, r.text(s)
+			if s.Action == restore.Update {
+				row.Mark = render.PlanUpdate
+			}
+		}
+		if row.Mark == render.PlanCannot {
+			failed++
+		}
+		rows = append(rows, row)
+	}
+	if same > 0 {
+		text := "as they were"
+		if same == 1 {
+			text = "as it was"
+		}
+		rows = append(rows, render.PlanRow{Mark: render.PlanSame, Name: plural(same, "object"), Text: []string{text}})
+	}
+	for _, reason := range skipped {
+		rows = append(rows, render.PlanRow{
+			Mark: render.PlanSkip, Name: plural(len(byReason[reason]), "object"),
+			Text: []string{reason + ": " + render.Kinds(byReason[reason])},
+		})
+	}
+	for _, o := range r.createdSince() {
+		rows = append(rows, render.PlanRow{
+			Mark: render.PlanKeep, Name: render.KindName(o.Kind, o.Name),
+			Text: []string{"created since: " + deleteCommand(o.GVR.GroupResource(), o.Namespace, o.Name)},
+		})
+	}
+	if len(r.unknown) > 0 {
+		rows = append(rows, render.PlanRow{
+			Mark: render.PlanUnknown, Name: plural(len(r.unknown), "type"),
+			Text: []string{"not recorded: " + strings.Join(r.unknown, ", ")},
+		})
+	}
+	return rows, failed
+}
+
+// createdSince returns the objects of the namespace that were created since, in
+// the order of their keys, except for those that controllers make.
+func (r *restoration) createdSince() (created []*restore.Object) {
+	if r.namespace == "" {
+		return nil
+	}
+	then := restore.State{}
+	for _, o := range r.objects {
+		then[o.Key()] = o
+	}
+	for key, o := range r.now {
+		if then[key] == nil && key.Namespace != "" && !restore.IsDerived(o) {
+			created = append(created, o)
+		}
+	}
+	slices.SortFunc(created, func(a, b *restore.Object) int { return strings.Compare(a.String(), b.String()) })
+	return created
+}
+
+// refusal returns why an object with hashes can't be brought back.
+func refusal(s *restore.Step) string {
+	var keys []string
+	for _, path := range s.Hashed {
+		keys = append(keys, strings.TrimPrefix(path, "data."))
+	}
+	return "only hashes are recorded of " + strings.Join(keys, ", ") + ": set the values yourself"
+}
+
+// text returns what is known about a step that can be done.
+func (r *restoration) text(s *restore.Step) (lines []string) {
+	if from := r.from[s.Key()]; from != "" {
+		lines = append(lines, from)
+	}
+	switch address := textAt(s.Body, "spec", "clusterIP"); {
+	case s.NewAddresses:
+		lines = append(lines, "with a new address: "+firstText(address, "its node port")+" is in use")
+	case s.Addressed != nil: // a dry run does not allocate addresses
+		lines = append(lines, "with its address "+firstText(address, "and node port")+" if that is free")
+	}
+	if s.GVR.GroupResource() == restore.Definitions && !s.Named {
+		lines = append(lines, "other objects need it")
+	}
+	return append(lines, s.Notes...)
+}
+
+// apply does the plan, and writes a line for each object that was changed.
+func (r *restoration) apply(ctx context.Context, plan *restore.Plan) error {
+	total, done, failed := plan.Count(restore.Create)+plan.Count(restore.Update), 0, 0
+	broken := false // the namespace can't be created
+	for _, s := range plan.Steps {
+		switch {
+		case s.Err != nil || s.Action == restore.Refuse:
+			failed++
+			continue
+		case s.Action != restore.Create && s.Action != restore.Update:
+			continue
+		case broken:
+			failed++
+			continue
+		}
+		changed, err := r.cluster.Apply(ctx, s)
+		name := render.KindName(s.Kind, s.Name)
+		if ctx.Err() != nil {
+			r.env.note(fmt.Sprintf("Interrupted: %d of %s restored. Whether %s was is not known. "+
+				"Run the same command again to continue.", done, plural(total, "object"), name))
+			return ctx.Err()
+		}
+		if err != nil {
+			failed++
+			broken = s.GVR.GroupResource() == restore.Namespaces
+			text, advice := r.explain(s, err)
+			r.env.note("error: " + name + ": " + text)
+			r.env.note(advice)
+			continue
+		}
+		if done++; !changed {
+			continue
+		}
+		if err := r.writeDone(s, name); err != nil {
+			return err
+		}
+	}
+	switch {
+	case failed > 0:
+		return history.WithHint(history.Errorf(history.Invalid, "%s of %s restored, %d can't be brought back",
+			fmt.Sprint(done), plural(total, "object"), failed),
+			"Remove the causes, then run the same command again: it continues.")
+	case total == 0:
+		r.env.note("Nothing to do: " + r.sameText(plan) + ".")
+	default:
+		r.env.note(fmt.Sprintf("%s restored.", plural(done, "object")))
+	}
+	return nil
+}
+
+// writeDone writes that an object was changed, as kubectl does.
+func (r *restoration) writeDone(s *restore.Step, name string) error {
+	verb := "created"
+	if s.Action == restore.Update {
+		verb = "updated"
+	}
+	if s.NewAddresses {
+		verb += " with a new address"
+	}
+	return r.printer(&r.env, false, false).Line(name + " " + verb)
+}
+
+// isAPIError reports whether an error is an answer of the API server.
+func isAPIError(err error) bool {
+	status := apierrors.APIStatus(nil)
+	return errors.As(err, &status)
+}
+
+// isOwnError reports whether an error is one of package restore.
+func isOwnError(err error) bool {
+	return errors.Is(err, restore.ErrChanged) || errors.Is(err, restore.ErrBeingDeleted) ||
+		errors.Is(err, restore.ErrNotServed)
+}
+
+// explain returns why a step can't be done, and what to do about it.
+func (r *restoration) explain(s *restore.Step, err error) (text, advice string) {
+	const again = "run the same command again."
+	text = strings.Join(strings.Fields(err.Error()), " ")
+	resource := s.GVR.GroupResource()
+	verb := "create"
+	if s.Action == restore.Update {
+		verb = "update"
+	}
+	place := namespaceFlag(history.ScopeOf(s.Namespace))
+	edit := fmt.Sprintf("To change it before: %s state %s/%s%s --at TIME -o yaml --strip", r.env.Name, resource, s.Name,
+		place)
+	switch {
+	case errors.Is(err, restore.ErrChanged):
+		return text, "To see what differs now, " + again
+	case errors.Is(err, restore.ErrBeingDeleted):
+		return text, fmt.Sprintf("Wait until it is gone (kubectl wait --for=delete %s/%s%s), then %s",
+			resource, s.Name, place, again)
+	case errors.Is(err, restore.ErrNotServed):
+		return fmt.Sprintf("the server does not serve %s in version %s", resource, s.GVR.Version),
+			"Install the type, or restore crd/" + resource.String() + " if it was one, then " + again
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return "namespace " + s.Namespace + " is being deleted", "Wait until it is gone " +
+			"(kubectl wait --for=delete ns/" + s.Namespace + "), then restore ns/" + s.Namespace + "."
+	case strings.Contains(text, "admission webhook"), strings.Contains(text, "ValidatingAdmissionPolicy"):
+		return text, "A policy of the cluster rejects it as it was. " + edit
+	case strings.Contains(text, "exceeded quota"):
+		return text, "Raise the quota or delete something else, then " + again
+	case apierrors.IsForbidden(err):
+		return text, fmt.Sprintf("Someone with the right can run the command; see yours with: "+
+			"kubectl auth can-i %s %s%s", verb, resource, place)
+	case apierrors.IsInvalid(err) && s.Action == restore.Update:
+		return text, fmt.Sprintf("Some fields can't be changed. To replace it: %s, then %s",
+			deleteCommand(resource, s.Namespace, s.Name), again)
+	case apierrors.IsInvalid(err):
+		return text, edit
+	case apierrors.IsNotFound(err) && strings.Contains(text, "namespaces"):
+		return "namespace " + s.Namespace + " does not exist",
+			"restore ns/" + s.Namespace + " brings it back with its objects, and kubectl create ns creates it."
+	default:
+		return text, "To try again, " + again
+	}
+}
