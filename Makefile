@@ -45,7 +45,9 @@ INCIDENT := pkg/rig/incidents/testdata/configmap-edited.export -n team-13
 try: plugin ## show a recorded incident with the plugin: no cluster, a minute or two to build
 	@echo; echo '$$ kubectl watchhistory -f incident.whx' ; $(BIN)/kubectl-watchhistory -f $(INCIDENT)
 	@echo; echo '$$ kubectl watchhistory -f incident.whx why'; $(BIN)/kubectl-watchhistory why -f $(INCIDENT)
-	@echo; echo 'More of it: $(BIN)/kubectl-watchhistory history deploy/web -p -f $(INCIDENT)'
+	@echo; echo '$$ kubectl watchhistory report -f incident.whx -o incident.html'
+	@rm -f $(BIN)/incident.html; $(BIN)/kubectl-watchhistory report -f $(INCIDENT) -o $(BIN)/incident.html
+	@echo; echo 'Open $(BIN)/incident.html in a browser. More of it: $(BIN)/kubectl-watchhistory history deploy/web -p -f $(INCIDENT)'
 
 .PHONY: run
 run: recorder ## record the current kubeconfig context into ./data and serve 127.0.0.1:8080
@@ -102,6 +104,24 @@ clients: devcluster ## measure greedy and slow clients of the REST API; needs an
 cost: devcluster ## measure CPU and delay per version on a real API server; needs an idle machine
 	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/rig/cost
 	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/rig/cost
+
+# The page of a report is written in TypeScript. Its script and style sheet are
+# built with Node and checked in, so that all other targets need only Go.
+PAGE := pkg/report/page
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci
+
+.PHONY: page
+page: $(PAGE)/node_modules/.package-lock.json ## build the script and the style sheet of reports (needs Node 20 or newer)
+	cd $(PAGE) && npm run check && npm run build
+
+# The first part fails if the checked-in files are not what the source builds.
+.PHONY: test-browser
+test-browser: $(PAGE)/node_modules/.package-lock.json ## open real reports in Chromium and use them (CHROMIUM=/usr/bin/chromium)
+	cd $(PAGE) && npm run check && npm run build -- --outDir ../../../$(BIN)/page/built
+	diff -r $(PAGE)/built $(BIN)/page/built || { echo 'the checked-in page differs from its source: make page builds it' >&2; exit 1; }
+	go test -count=1 -run '^TestWriteHTML_Pages$$' ./pkg/report -pages $(CURDIR)/$(BIN)/page/reports
+	$(if $(CHROMIUM),CHROMIUM=$(CHROMIUM)) node $(PAGE)/test/browser.mjs $(BIN)/page/reports $(BIN)/page/screenshots
 
 .PHONY: incidents
 incidents: ## print how well the causes of recorded incidents are found (RECORD=1 plays and records them again)

@@ -14,6 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/report"
 )
 
 // diffOptions are the options of diff, which shows what differs between two
@@ -234,11 +235,11 @@ func (o *diffOptions) runMany(ctx context.Context, s *session, args []string) (s
 			Summary: lean, Count: true,
 		})
 	}
-	found, err := s.compare(ctx, queries)
+	found, err := report.Compare(ctx, s.Client, queries)
 	if err != nil {
 		return 0, err
 	}
-	stats, hidden := found.stats(o.all)
+	stats, hidden := found.Stats(o.all)
 	p := o.printer(&o.env, o.allNamespaces, o.showNoise)
 	if shown, err = o.writeMany(ctx, s, p, found, stats); err != nil {
 		return 0, err
@@ -246,12 +247,12 @@ func (o *diffOptions) runMany(ctx context.Context, s *session, args []string) (s
 	if len(stats) == 0 && o.isTable() {
 		o.env.note("No differences found" + in(s.namespace) + ".")
 	}
-	if text, n := hiddenTypes(hidden); n > 0 && lean {
+	if text, n := report.HiddenTypes(hidden); n > 0 && lean {
 		o.env.note(fmt.Sprintf("%s that only %s from other changes %s hidden (%s); --all shows %s.",
 			plural(n, "difference"), follow(n), are(n), text, them(n)))
 	}
-	for i := range found.pages {
-		o.notePage(&found.pages[i])
+	for i := range found.Pages {
+		o.notePage(&found.Pages[i])
 	}
 	return shown, nil
 }
@@ -259,7 +260,7 @@ func (o *diffOptions) runMany(ctx context.Context, s *session, args []string) (s
 // writeMany writes differences in the format of --output, and returns their
 // number.
 func (o *diffOptions) writeMany(
-	ctx context.Context, s *session, p *render.Printer, found *comparison, stats []render.Stat,
+	ctx context.Context, s *session, p *render.Printer, found *report.Comparison, stats []render.Stat,
 ) (shown int, err error) {
 	var names []v1.Event
 	for i := range stats {
@@ -440,11 +441,11 @@ func (o *diffOptions) compareOne(
 	if before != nil {
 		q.From = before.Timestamp
 	}
-	found, err := s.compare(ctx, []client.CompareQuery{q})
+	found, err := report.Compare(ctx, s.Client, []client.CompareQuery{q})
 	if err != nil {
 		return 0, err
 	}
-	stats, _ := found.stats(true)
+	stats, _ := found.Stats(true)
 	return o.writeMany(ctx, s, p, found, stats)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/manifest"
 	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/report"
 )
 
 // reverser writes manifests that bring the earlier state of a comparison back.
@@ -32,7 +33,7 @@ type reverser struct {
 // writeReverse writes the manifests, and returns how many objects differ. It
 // fails if some can't be brought back, after it has written the others.
 func (o *diffOptions) writeReverse(
-	ctx context.Context, s *session, p *render.Printer, found *comparison, stats []render.Stat,
+	ctx context.Context, s *session, p *render.Printer, found *report.Comparison, stats []render.Stat,
 ) (shown int, err error) {
 	r := reverser{diffOptions: o, session: s, printer: p, from: found.From, to: found.To}
 	stats = slices.Clone(stats)

@@ -15,6 +15,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/report"
 	"github.com/watchhistory/watchhistory/pkg/restore"
 )
 
@@ -481,7 +482,7 @@ func (r *recorded) List(
 		Namespace: history.ScopeOf(namespace),
 		Resources: []string{resourceType{Group: resource.Group, Plural: resource.Resource}.resourceArg()},
 	}})
-	if isUnknownType(err) {
+	if report.IsUnknownType(err) {
 		return nil, nil
 	}
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/manifest"
 	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/report"
 	"github.com/watchhistory/watchhistory/pkg/restore"
 )
 
@@ -326,7 +327,7 @@ func (o *stateOptions) takeLast(
 	ctx context.Context, s *session, q client.EventsQuery, index map[restore.Key]int, rows []render.StateRow,
 ) error {
 	page, err := s.Events(ctx, q)
-	if isUnknownType(err) {
+	if report.IsUnknownType(err) {
 		return nil
 	}
 	if err != nil {

@@ -3,16 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/report"
 )
 
 // whyOptions are the options of why, which shows what may have caused an
@@ -196,7 +195,7 @@ func (o *whyOptions) runNamespace(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	answers, more, err := o.unhealthy(ctx, s, found.rows)
+	answers, more, err := report.Unhealthy(ctx, s.Client, found.rows, o.at.time, o.limit, maxUnhealthy)
 	if err != nil {
 		return err
 	}
@@ -236,39 +235,4 @@ func (o *whyOptions) soundNote(s *session, found *coverage, start, end time.Time
 	}
 	return "Nothing is wrong" + in(s.namespace) + ", as far as it is recorded since " +
 		clock(start.In(o.location), end.In(o.location)) + "."
-}
-
-// unhealthy returns the answers about objects of rows that still have a
-// problem, the newest row first. It reports whether there may be more.
-func (o *whyOptions) unhealthy(
-	ctx context.Context, s *session, rows []v1.Row,
-) (answers []v1.Why, more bool, err error) {
-	seen := map[v1.Object]bool{}
-	answers = []v1.Why{}
-	for _, row := range slices.Backward(rows) {
-		of := row.Object
-		of.UID = ""
-		failing := row.Kind == "problem" || row.Outcome != nil && row.Outcome.State == "failing"
-		if !failing || seen[of] || of.ResourceType == "" || row.Objects > 1 {
-			continue
-		}
-		seen[of] = true
-		if len(answers) == maxUnhealthy {
-			return answers, true, nil
-		}
-		page, err := s.Why(ctx, client.WhyQuery{
-			At: o.at.time, Namespace: history.ScopeOf(of.Namespace), Name: of.Name, Limit: o.limit,
-			Resource: schema.GroupResource{Group: of.Group, Resource: of.ResourceType}.String(),
-		})
-		if history.CodeOf(err) == history.NotFound {
-			continue // it was deleted
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if len(page.Symptoms) > 0 {
-			answers = append(answers, page.Why)
-		}
-	}
-	return answers, false, nil
 }

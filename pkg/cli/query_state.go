@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/report"
 	"github.com/watchhistory/watchhistory/pkg/restore"
 )
 
@@ -43,7 +44,7 @@ func (s *session) state(ctx context.Context, queries []client.StateQuery) (*stat
 		q.Limit = defaultChunkSize
 		for {
 			page, err := s.State(ctx, q)
-			if len(queries) > 1 && isUnknownType(err) {
+			if len(queries) > 1 && report.IsUnknownType(err) {
 				break
 			}
 			if err != nil {

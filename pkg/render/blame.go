@@ -173,7 +173,7 @@ func (p *Printer) blamed(f *BlameField) []field {
 		revision = field{text: "^" + revision.text, style: p.styles.faint}
 	}
 	if who.text == "" && f.Before == "" {
-		who.text = p.unmanaged(f.Event.Unmanaged)
+		who.text = unmanaged(f.Event.Unmanaged, p.opts.Wide)
 	}
 	who.text = cell(who.text)
 	switch writer.ClassOf(f.Manager) {

@@ -149,13 +149,13 @@ func (p *Printer) Followed(items []Followed) error {
 // columns returns the columns of a row before its texts.
 func (p *Printer) columns(r *v1.Row, at time.Time, writers field) (columns []field) {
 	if p.opts.Namespaces {
-		columns = plain(cell(namespaces(r)))
+		columns = plain(cell(RowNamespaces(r)))
 	}
-	return append(columns, field{text: p.clock(at)}, writers, field{text: cell(subject(r))})
+	return append(columns, field{text: p.clock(at)}, writers, field{text: cell(RowSubject(r))})
 }
 
-// namespaces returns the namespace of a row, or how many its objects are in.
-func namespaces(r *v1.Row) string {
+// RowNamespaces returns the namespace of a row, or how many its objects are in.
+func RowNamespaces(r *v1.Row) string {
 	in := map[string]bool{}
 	if r.Kind == "bulk" {
 		for i := range r.Changes {
@@ -279,6 +279,29 @@ type Heading struct {
 // Heading writes the first line above rows: where, when, how many changes by
 // how many writers, and how much is folded.
 func (p *Printer) Heading(h *Heading, rows []v1.Row) error {
+	start := h.Start
+	if start.IsZero() {
+		start = rows[0].Start
+	}
+	end := h.End
+	if end.IsZero() {
+		end = p.opts.Now
+	}
+	span := p.clock(start) + "–" + p.clock(end)
+	text := cell(h.Namespace) + " · " + span + " · " + RowTotals(rows)
+	if h.Only != "" {
+		text += " · only " + cell(h.Only)
+	}
+	var out strings.Builder
+	for _, line := range p.broken([]field{{text: text, style: p.styles.heading}}, p.opts.Width) {
+		out.WriteString(p.paint(line) + "\n")
+	}
+	return p.write(out.String() + "\n")
+}
+
+// RowTotals returns how many changes by how many writers rows have, and how
+// much is folded.
+func RowTotals(rows []v1.Row) string {
 	changes, consequences, more := 0, 0, ""
 	writers := map[string]bool{}
 	for i := range rows {
@@ -292,25 +315,8 @@ func (p *Printer) Heading(h *Heading, rows []v1.Row) error {
 			writers[w.Name] = true
 		}
 	}
-	start := h.Start
-	if start.IsZero() {
-		start = rows[0].Start
-	}
-	end := h.End
-	if end.IsZero() {
-		end = p.opts.Now
-	}
-	span := p.clock(start) + "–" + p.clock(end)
-	text := fmt.Sprintf("%s · %s · %s by %s (%s%s folded)", cell(h.Namespace), span, counted(changes, "change"),
-		counted(len(writers), "writer"), more, counted(consequences, "consequence"))
-	if h.Only != "" {
-		text += " · only " + cell(h.Only)
-	}
-	var out strings.Builder
-	for _, line := range p.broken([]field{{text: text, style: p.styles.heading}}, p.opts.Width) {
-		out.WriteString(p.paint(line) + "\n")
-	}
-	return p.write(out.String() + "\n")
+	return fmt.Sprintf("%s by %s (%s%s folded)", counted(changes, "change"), counted(len(writers), "writer"), more,
+		counted(consequences, "consequence"))
 }
 
 // counted returns a number with a noun.
@@ -336,39 +342,61 @@ func (p *Printer) clock(t time.Time) string {
 // writers returns who wrote the changes of a row. People stand out, and
 // components of Kubernetes are faint.
 func (p *Printer) writers(r *v1.Row) field {
+	f := field{text: cell(rowWriters(r, p.opts.Wide))}
+	switch RowClass(r) {
+	case "person":
+		f.style = p.styles.heading
+	case "system":
+		f.style = p.styles.faint
+	case "automation":
+	default:
+		if len(r.Writers) > 0 {
+			f.style = p.styles.faint
+		}
+	}
+	return f
+}
+
+// RowWriters returns the names of those who wrote the changes of a row, as
+// operators call them.
+func RowWriters(r *v1.Row) string { return rowWriters(r, false) }
+
+func rowWriters(r *v1.Row, wide bool) string {
 	if len(r.Writers) == 0 {
 		for i := range r.Changes {
 			if u := r.Changes[i].Unmanaged; u != nil {
-				return field{text: cell(p.unmanaged(u))}
+				return unmanaged(u, wide)
 			}
 		}
-		return field{text: anonymous}
+		return anonymous
 	}
 	var names []string
-	style := p.styles.faint
 	for _, w := range r.Writers {
 		if !slices.Contains(names, w.Short) {
 			names = append(names, w.Short)
 		}
-		switch w.Class {
-		case "person":
-			style = p.styles.heading
-		case "automation":
-			if style.GetFaint() {
-				style = lipgloss.NewStyle()
-			}
-		}
 	}
-	separator := ", "
 	if r.Kind == "fight" {
-		separator = " / "
+		return strings.Join(names, " / ")
 	}
-	return field{text: cell(strings.Join(names, separator)), style: style}
+	return strings.Join(names, ", ")
 }
 
-// subject returns what a row is about: an object with its newest revision, or
-// the number of objects.
-func subject(r *v1.Row) string {
+// RowClass returns the class of a row's writers: "person" if there is one,
+// otherwise "automation" or "system". It is "" if the class is not known.
+func RowClass(r *v1.Row) (class string) {
+	order := []string{"", "system", "automation", "person"}
+	for _, w := range r.Writers {
+		if slices.Index(order, w.Class) > slices.Index(order, class) {
+			class = w.Class
+		}
+	}
+	return class
+}
+
+// RowSubject returns what a row is about: an object with its newest revision,
+// or the number of objects.
+func RowSubject(r *v1.Row) string {
 	word := strings.ToLower(r.Object.Kind)
 	if word == "" {
 		word = r.Object.ResourceType
@@ -385,6 +413,19 @@ func subject(r *v1.Row) string {
 
 // folded returns the summary of a row, with how often it happened.
 func (p *Printer) folded(r *v1.Row) field {
+	text := RowSummary(r)
+	if r.Kind == "problem" {
+		return field{text: cell("✗ " + text), style: p.styles.bad}
+	}
+	if n := len(r.Changes); n > 0 && r.Changes[n-1].Inferred != nil {
+		text += " (after " + p.clock(r.Changes[n-1].Inferred.Start) + ", not observed)"
+	}
+	return field{text: cell(text)}
+}
+
+// RowSummary returns what happened in a row, and how often, in words without a
+// clock time.
+func RowSummary(r *v1.Row) string {
 	text := r.Summary
 	switch r.Kind {
 	case "bulk": // the subject has the number
@@ -398,7 +439,7 @@ func (p *Printer) folded(r *v1.Row) field {
 		if n := len(r.Problems); n > 1 {
 			text += fmt.Sprintf(" ×%d in %s", n, brief(r.End.Sub(r.Start)))
 		}
-		return field{text: cell("✗ " + text), style: p.styles.bad}
+		return text
 	}
 	if text == "" {
 		text = "changed"
@@ -412,7 +453,7 @@ func (p *Printer) folded(r *v1.Row) field {
 	if n := len(r.UsedBy); n > 0 {
 		var names []string
 		for i := range r.UsedBy[:min(n, maxUsersShown)] {
-			name := objectName(&r.UsedBy[i].Object)
+			name := ObjectName(&r.UsedBy[i].Object)
 			if n := r.UsedBy[i].OutdatedPods; n > 0 {
 				name += fmt.Sprintf(" (STALE: %s older)", counted(n, "pod"))
 			}
@@ -423,35 +464,40 @@ func (p *Printer) folded(r *v1.Row) field {
 			text += fmt.Sprintf(" and %d more", n-maxUsersShown)
 		}
 	}
-	if n := len(r.Changes); n > 0 && r.Changes[n-1].Inferred != nil {
-		text += " (after " + p.clock(r.Changes[n-1].Inferred.Start) + ", not observed)"
-	}
-	return field{text: cell(text)}
+	return text
 }
 
 // outcome returns the lines below a row: how it ended.
 func (p *Printer) outcome(r *v1.Row) []field {
-	o := r.Outcome
-	if o == nil {
+	text := RowOutcome(r)
+	if text == "" {
 		return nil
 	}
-	text, style := "… "+o.Text, lipgloss.NewStyle()
-	switch o.State {
+	mark, style := "… ", lipgloss.NewStyle()
+	switch r.Outcome.State {
 	case "ready", "done":
-		text, style = "✓ "+o.Text, p.styles.good
+		mark, style = "✓ ", p.styles.good
 	case "failing":
-		text, style = "✗ "+o.Text, p.styles.bad
+		mark, style = "✗ ", p.styles.bad
 	}
+	return []field{{text: "  " + cell(mark+text), style: style}}
+}
+
+// RowOutcome returns how the changes of a row ended, without a mark. It is ""
+// if that is not known, and for problems, whose summary says it.
+func RowOutcome(r *v1.Row) string {
+	o := r.Outcome
+	if o == nil || r.Kind == "problem" {
+		return ""
+	}
+	text := o.Text
 	if o.AfterSeconds != nil {
 		text += " after " + brief(time.Duration(*o.AfterSeconds*float64(time.Second)))
 	}
 	if r.After != nil {
-		text += fmt.Sprintf(", after %s#%d", objectName(&r.After.Object), r.After.Revision)
+		text += fmt.Sprintf(", after %s#%d", ObjectName(&r.After.Object), r.After.Revision)
 	}
-	if r.Kind == "problem" {
-		return nil // it is the summary
-	}
-	return []field{{text: "  " + cell(text), style: style}}
+	return text
 }
 
 // restoreCommand returns the command that brings a deleted ConfigMap back, or

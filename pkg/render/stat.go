@@ -37,28 +37,19 @@ func (p *Printer) Stats(stats []Stat, from time.Time, existed *v1.ObjectCount) e
 		return nil
 	}
 	columns, texts := make([][]field, len(stats)), make([][]field, len(stats))
-	totals := map[string]int{}
 	for i := range stats {
 		s := &stats[i]
-		totals[s.Mark]++
 		columns[i] = []field{{text: s.Mark, style: p.markStyle(s.Mark)}}
 		if p.opts.Namespaces {
 			columns[i] = append(columns[i], field{text: cell(s.Difference.Namespace)})
 		}
-		columns[i] = append(columns[i], field{text: cell(differenceName(&s.Difference))})
-		texts[i] = []field{{text: cell(s.text())}}
+		columns[i] = append(columns[i], field{text: cell(s.Name())})
+		texts[i] = []field{{text: cell(s.Text())}}
 	}
 	if err := p.besides(columns, texts, nil); err != nil {
 		return err
 	}
-	text := fmt.Sprintf("%d changed, %d deleted, %d created", totals[StatModified], totals[StatDeleted],
-		totals[StatAdded])
-	switch n := totals[StatSame]; {
-	case existed != nil:
-		text += "; " + p.sameOf(stats, from, existed)
-	case n > 0:
-		text += fmt.Sprintf("; %d changed in between, as before", n)
-	}
+	text := StatTotals(stats, existed, p.minute(from))
 	hint := "-p: full diff, -R: manifests that bring " + p.minute(from) + " back"
 	var b strings.Builder
 	b.WriteString(cell(text))
@@ -75,9 +66,27 @@ func (p *Printer) Stats(stats []Stat, from time.Time, existed *v1.ObjectCount) e
 // statHintGap is the space between the totals and the hint after them.
 const statHintGap = 4
 
+// StatTotals counts objects by their marks. existed is how many objects there
+// were at the earlier time, which from is the text of. It may be nil.
+func StatTotals(stats []Stat, existed *v1.ObjectCount, from string) string {
+	totals := map[string]int{}
+	for i := range stats {
+		totals[stats[i].Mark]++
+	}
+	text := fmt.Sprintf("%d changed, %d deleted, %d created", totals[StatModified], totals[StatDeleted],
+		totals[StatAdded])
+	switch n := totals[StatSame]; {
+	case existed != nil:
+		text += "; " + sameOf(stats, from, existed)
+	case n > 0:
+		text += fmt.Sprintf("; %d changed in between, as before", n)
+	}
+	return text
+}
+
 // sameOf returns how many of the objects that existed are as they were: "31 of
 // 36 as at 12:30".
-func (p *Printer) sameOf(stats []Stat, from time.Time, existed *v1.ObjectCount) string {
+func sameOf(stats []Stat, from string, existed *v1.ObjectCount) string {
 	same, more := existed.Objects, ""
 	for i := range stats {
 		d := &stats[i].Difference
@@ -88,7 +97,7 @@ func (p *Printer) sameOf(stats []Stat, from time.Time, existed *v1.ObjectCount) 
 	if existed.Relation != "" {
 		more = "at least "
 	}
-	return fmt.Sprintf("%s%d of %s%d as at %s", more, max(same, 0), more, existed.Objects, p.minute(from))
+	return fmt.Sprintf("%s%d of %s%d as at %s", more, max(same, 0), more, existed.Objects, from)
 }
 
 // minute is [Printer.clock] without the seconds of a full minute.
@@ -100,8 +109,8 @@ func (p *Printer) minute(t time.Time) string {
 	return strings.TrimSuffix(text, ":00")
 }
 
-// text returns what differs, and who wrote it.
-func (s *Stat) text() string {
+// Text returns what differs, and who wrote it.
+func (s *Stat) Text() string {
 	text := s.Difference.Summary
 	switch {
 	case s.Mark == StatSame:
@@ -148,7 +157,8 @@ func (p *Printer) markStyle(mark string) lipgloss.Style {
 	}
 }
 
-// differenceName returns an object's kind and name: "deployment/web".
-func differenceName(d *v1.Difference) string {
-	return objectName(&v1.Object{Kind: d.Kind, ResourceType: d.ResourceType, Name: d.ResourceName})
+// Name returns the object's kind and name: "deployment/web".
+func (s *Stat) Name() string {
+	d := &s.Difference
+	return ObjectName(&v1.Object{Kind: d.Kind, ResourceType: d.ResourceType, Name: d.ResourceName})
 }

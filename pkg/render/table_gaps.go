@@ -150,6 +150,26 @@ func (p *Printer) gapRow(g *gapGroup) []field {
 	return []field{{text: "-- " + cell(text) + " --", style: p.styles.warn}}
 }
 
+// GapLine describes gaps with one cause and nearly the same time.
+type GapLine struct {
+	Start, End time.Time // End is zero while the gaps are open
+	Types      string    // of objects: "pods, services and 15 more"
+	Reason     string
+	Dropped    bool // the recorder observed the changes, and did not keep them
+}
+
+// GapLines returns the lines about gaps, which are in the order of their
+// starts.
+func GapLines(gaps []v1.Gap) (lines []GapLine) {
+	for _, g := range groupGaps(gaps) {
+		lines = append(lines, GapLine{
+			Start: g.start, End: g.end, Types: g.names(false), Reason: g.reason(true),
+			Dropped: g.gaps[0].Reason == string(history.GapDropped),
+		})
+	}
+	return lines
+}
+
 // Dismissed writes a row of a table about gaps that were open and do not exist
 // any more. No gaps write nothing.
 func (p *Printer) Dismissed(gaps []v1.Gap) error {

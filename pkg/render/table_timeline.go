@@ -82,7 +82,7 @@ func IsAnonymous(e *v1.Event) bool {
 // all of them with their subresources.
 func (p *Printer) who(e *v1.Event) field {
 	if len(e.Managers) == 0 {
-		return field{text: cell(p.unmanaged(e.Unmanaged))}
+		return field{text: cell(unmanaged(e.Unmanaged, p.opts.Wide))}
 	}
 	var names []string
 	for _, m := range e.Managers {
@@ -100,13 +100,13 @@ func (p *Printer) who(e *v1.Event) field {
 
 // unmanaged returns the WHO of a version for which the API server recorded no
 // manager.
-func (p *Printer) unmanaged(u *v1.Unmanaged) string {
+func unmanaged(u *v1.Unmanaged, wide bool) string {
 	switch {
 	case u == nil:
 		return anonymous
 	case u.Writer == "":
 		return anonymous + " (" + u.Subresource + ")"
-	case p.opts.Wide:
+	case wide:
 		return u.Writer + "(" + u.Subresource + ")"
 	default:
 		return u.Writer

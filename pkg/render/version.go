@@ -136,7 +136,7 @@ func change(e *v1.Event) string {
 // use, each with its subresource.
 func (p *Printer) writersOf(e *v1.Event) string {
 	if len(e.Managers) == 0 {
-		return cell(p.unmanaged(e.Unmanaged))
+		return cell(unmanaged(e.Unmanaged, p.opts.Wide))
 	}
 	var names []string
 	for i := range e.Managers {
@@ -160,7 +160,7 @@ func Writer(manager string) string { return writer.Short(manager) }
 // operators use.
 func (p *Printer) shortWho(e *v1.Event) field {
 	if len(e.Managers) == 0 {
-		return field{text: cell(p.unmanaged(e.Unmanaged))}
+		return field{text: cell(unmanaged(e.Unmanaged, p.opts.Wide))}
 	}
 	f := field{text: cell(writer.Short(e.Managers[0].Manager))}
 	switch writer.ClassOf(e.Managers[0].Manager) {

@@ -23,54 +23,68 @@ const likelyShare = 0.5
 // it. Texts that are wider than the terminal continue on further lines.
 func (p *Printer) Why(w *v1.Why) error {
 	var b strings.Builder
-	state := w.Text
-	if state == "" {
-		state = w.State
-	}
-	switch {
-	case w.Onset == nil && len(w.Symptoms) == 0:
-		state = unaffected(w, state)
-	case w.Onset != nil:
-		state += ", failing since " + p.clock(*w.Onset)
-		if w.HealthyUntil != nil {
-			state += " (healthy before, at " + p.clock(*w.HealthyUntil) + ")"
-		} else {
-			state += ", and never healthy since it was recorded"
-		}
-	}
-	p.hang(&b, field{text: cell(objectName(&w.Object)) + "  ", style: p.styles.heading}, field{text: cell(state)})
+	state := WhyState(w, p.clock)
+	p.hang(&b, field{text: cell(ObjectName(&w.Object)) + "  ", style: p.styles.heading}, field{text: cell(state)})
 	for i := range w.Symptoms {
 		s := &w.Symptoms[i]
-		subject := objectName(&s.Object)
-		if s.Count > 1 {
-			subject = counted(s.Count, strings.ToLower(s.Object.Kind))
-		}
-		text := fmt.Sprintf("%s %s since %s", cell(subject), cell(s.Text), p.clock(s.Since))
+		text := fmt.Sprintf("%s %s since %s", cell(SymptomSubject(s)), cell(s.Text), p.clock(s.Since))
 		p.hang(&b, field{text: "  ✗ ", style: p.styles.bad}, field{text: text, style: p.styles.bad})
 	}
 	if w.Onset != nil {
 		b.WriteString("\n")
-		switch {
-		case len(w.Causes) == 0:
-			p.hang(&b, field{}, field{
-				text: "No change is recorded since " + p.clock(*w.Searched) + " that may have caused it.",
-			})
-		case !slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Likely }):
-			p.hang(&b, field{}, field{
-				text: "No likely cause is recorded since " + p.clock(*w.Searched) + ". Other changes before the onset:",
-			})
+		if text := WhyUnexplained(w, p.clock); text != "" {
+			p.hang(&b, field{}, field{text: text})
 		}
 	}
 	for i := range w.Causes {
-		p.cause(&b, &w.Causes[i], w.Causes[0].Score, *w.Onset)
+		p.cause(&b, w, &w.Causes[i])
 	}
 	if command := p.undo(w); command != "" {
 		p.hang(&b, field{text: " undo: "}, field{text: cell(command)})
 	}
 	for _, what := range w.Unread {
-		p.hang(&b, field{}, field{text: "Not looked at: " + unread(what) + ".", style: p.styles.faint})
+		p.hang(&b, field{}, field{text: "Not looked at: " + cell(WhyUnread(what)) + ".", style: p.styles.faint})
 	}
 	return p.write(b.String())
+}
+
+// WhyState describes the state of an object: what is wrong with it, and since
+// when. clock writes times.
+func WhyState(w *v1.Why, clock func(time.Time) string) string {
+	state := cmp.Or(w.Text, w.State)
+	switch {
+	case w.Onset == nil && len(w.Symptoms) == 0:
+		return unaffected(w, state)
+	case w.Onset == nil:
+		return state
+	case w.HealthyUntil != nil:
+		return state + ", failing since " + clock(*w.Onset) + " (healthy before, at " + clock(*w.HealthyUntil) + ")"
+	default:
+		return state + ", failing since " + clock(*w.Onset) + ", and never healthy since it was recorded"
+	}
+}
+
+// WhyUnexplained returns a sentence if the record has no likely cause of a
+// problem, and otherwise "". clock writes times.
+func WhyUnexplained(w *v1.Why, clock func(time.Time) string) string {
+	switch {
+	case w.Onset == nil || w.Searched == nil:
+		return ""
+	case len(w.Causes) == 0:
+		return "No change is recorded since " + clock(*w.Searched) + " that may have caused it."
+	case !slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Likely }):
+		return "No likely cause is recorded since " + clock(*w.Searched) + ". Other changes before the onset:"
+	default:
+		return ""
+	}
+}
+
+// SymptomSubject returns the object that has a symptom, or how many have it.
+func SymptomSubject(s *v1.Symptom) string {
+	if s.Count > 1 {
+		return counted(s.Count, strings.ToLower(s.Object.Kind))
+	}
+	return ObjectName(&s.Object)
 }
 
 // undo returns the command that undoes the likeliest cause, or "" if there is
@@ -110,8 +124,8 @@ func unaffected(w *v1.Why, state string) string {
 	}
 }
 
-// unread describes what was not looked at for an answer.
-func unread(what string) string {
+// WhyUnread describes what was not looked at for an answer.
+func WhyUnread(what string) string {
 	known := map[string]string{
 		"relations":        "some relations of the object, because it has too many",
 		"earlierRelations": "some relations before the failure",
@@ -119,7 +133,7 @@ func unread(what string) string {
 		"dangling":         "whether the reference led nowhere earlier",
 		"changes":          "some changes of distant relatives",
 	}
-	return cmp.Or(known[what], cell(what))
+	return cmp.Or(known[what], what)
 }
 
 // maxHang is the indentation from which on texts continue at the beginning of
@@ -149,38 +163,58 @@ func (p *Printer) hang(b *strings.Builder, prefix, text field) {
 // causeIndent is the indentation of what is written about a cause.
 const causeIndent = 17
 
-// cause writes one cause.
-func (p *Printer) cause(b *strings.Builder, c *v1.Cause, best float64, onset time.Time) {
+// CauseTexts are the texts about a cause.
+type CauseTexts struct {
+	Likely   bool   // among the likely ones, it is one of the best
+	Name     string // of the changed object, with its revision
+	Who      string
+	Relative string // to the onset: "3s before"
+	Related  string // how the object leads to the changed one; "" if it is the same, or an owner
+}
+
+// Cause returns the texts about a cause of w, which has an onset.
+func Cause(w *v1.Why, c *v1.Cause) CauseTexts {
+	e, onset := &c.Change, *w.Onset
+	t := CauseTexts{
+		Likely: c.Likely && c.Score >= w.Causes[0].Score*likelyShare,
+		Name:   shortName(e), Who: unmanaged(e.Unmanaged, false),
+		Relative: brief(onset.Sub(e.Timestamp).Abs()) + " before",
+	}
+	if e.Verb != "delete" {
+		t.Name += fmt.Sprintf("#%d", e.Revision)
+	}
+	if len(e.Managers) > 0 {
+		t.Who = writer.Short(e.Managers[0].Manager)
+	}
+	if e.Timestamp.After(onset) {
+		t.Relative = brief(e.Timestamp.Sub(onset)) + " after the first failure"
+	}
+	var steps []string
+	for i := range c.Path {
+		steps = append(steps, c.Path[i].Rule+" → "+ObjectName(&c.Path[i].Object))
+	}
+	if len(steps) > 0 {
+		t.Related = "related by " + strings.Join(steps, ", ")
+	}
+	return t
+}
+
+// cause writes one cause of w.
+func (p *Printer) cause(b *strings.Builder, w *v1.Why, c *v1.Cause) {
+	t, e := Cause(w, c), &c.Change
 	likely, style := "less likely", p.styles.faint
-	if c.Likely && c.Score >= best*likelyShare {
+	if t.Likely {
 		likely, style = "likely", p.styles.heading
 	}
-	e := &c.Change
-	name := shortName(e)
-	if e.Verb != "delete" {
-		name += fmt.Sprintf("#%d", e.Revision)
-	}
-	who := p.who(e).text
-	if len(e.Managers) > 0 {
-		who = cell(writer.Short(e.Managers[0].Manager))
-	}
-	relative := brief(onset.Sub(e.Timestamp).Abs()) + " before"
-	if e.Timestamp.After(onset) {
-		relative = brief(e.Timestamp.Sub(onset)) + " after the first failure"
-	}
 	p.hang(b, field{text: fmt.Sprintf(" %-12s ", likely), style: style}, field{
-		text: strings.Join([]string{p.clock(e.Timestamp), cell(name), who, relative}, "  "),
+		text: strings.Join([]string{p.clock(e.Timestamp), cell(t.Name), cell(t.Who), t.Relative}, "  "),
 	})
 	below := func(text string, style lipgloss.Style) {
 		p.hang(b, field{text: strings.Repeat(" ", causeIndent)}, field{text: cell(text), style: style})
 	}
 	below(p.summary(e).text, lipgloss.NewStyle())
-	if len(c.Path) > 0 {
-		var steps []string
-		for i := range c.Path {
-			steps = append(steps, c.Path[i].Rule+" → "+objectName(&c.Path[i].Object))
-		}
-		below("related by "+strings.Join(steps, ", "), p.styles.faint)
+	if t.Related != "" {
+		below(t.Related, p.styles.faint)
 	}
 	if len(c.For) > 0 {
 		below("+ "+strings.Join(c.For, ", "), p.styles.faint)
@@ -190,8 +224,8 @@ func (p *Printer) cause(b *strings.Builder, c *v1.Cause, best float64, onset tim
 	}
 }
 
-// objectName returns an object's kind and name: "deployment/web".
-func objectName(o *v1.Object) string {
+// ObjectName returns an object's kind and name: "deployment/web".
+func ObjectName(o *v1.Object) string {
 	kind := strings.ToLower(o.Kind)
 	if kind == "" {
 		kind = o.ResourceType

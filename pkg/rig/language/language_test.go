@@ -113,7 +113,7 @@ func walk(t *testing.T, f func(name string, src []byte)) {
 // skipDir skips build outputs, dot directories other than .github, and data.
 func skipDir(path, name string) error {
 	hidden := strings.HasPrefix(name, ".") && name != ".github"
-	if path != root && (hidden || name == "testdata" || name == "bin" || name == "dist") {
+	if path != root && (hidden || slices.Contains([]string{"testdata", "bin", "dist", "node_modules"}, name)) {
 		return filepath.SkipDir
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,8 @@ func readSources(t *testing.T) sources {
 			return err
 		}
 		if entry.IsDir() {
-			if name := entry.Name(); path != root && (strings.HasPrefix(name, ".") || name == "bin" || name == "dist") {
+			skipped := []string{"bin", "dist", "node_modules"}
+			if name := entry.Name(); path != root && (strings.HasPrefix(name, ".") || slices.Contains(skipped, name)) {
 				return filepath.SkipDir
 			}
 			return nil

@@ -1,4 +1,4 @@
-package cli
+package report
 
 import (
 	"cmp"
@@ -14,13 +14,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// comparison is the merged result of comparing several parts of the cluster at
+// Comparison is the merged result of comparing several parts of the cluster at
 // two times.
-type comparison struct {
+type Comparison struct {
 	v1.Comparison
 
+	Pages []client.Page // the last one of each query
+
 	roots map[differing]*rootChanges
-	pages []client.Page // the last one of each query
 
 	uncounted bool // the objects of some query were not counted
 }
@@ -34,30 +35,29 @@ type rootChanges struct {
 	writers []string // as operators call them, the newest first
 }
 
-// compare compares the queries' objects between two times, including those of
+// Compare compares the queries' objects between two times, including those of
 // which only noise differs, and reads their root changes in between.
 //
 // A custom type may have had another scope, and is searched in both. The
 // recorder rejects the one that it never had.
-func (s *session) compare(ctx context.Context, queries []client.CompareQuery) (*comparison, error) {
-	c := &comparison{roots: map[differing]*rootChanges{}}
+func Compare(ctx context.Context, source *client.Client, queries []client.CompareQuery) (*Comparison, error) {
+	c := &Comparison{roots: map[differing]*rootChanges{}}
 	c.Differences = []v1.Difference{}
 	for _, q := range queries {
-		q.Noise, q.Limit = true, defaultChunkSize
+		q.Noise, q.Limit = true, pageSize
 		for {
-			page, err := s.Compare(ctx, q)
-			if len(queries) > 1 && isUnknownType(err) {
+			page, err := source.Compare(ctx, q)
+			if len(queries) > 1 && IsUnknownType(err) {
 				break
 			}
 			if err != nil {
 				return nil, err
 			}
-			s.restricted = s.restricted || page.Restricted
 			c.From, c.To = page.From, page.To
 			c.Differences = append(c.Differences, page.Differences...)
 			c.count(page.Existed, q.Cursor == "")
 			if !page.HasMore {
-				c.pages = append(c.pages, page.Page)
+				c.Pages = append(c.Pages, page.Page)
 				break
 			}
 			q.Cursor = page.Next
@@ -67,7 +67,7 @@ func (s *session) compare(ctx context.Context, queries []client.CompareQuery) (*
 		return c, nil
 	}
 	for i := range queries {
-		if err := c.readRoots(ctx, s, &queries[i]); err != nil {
+		if err := c.readRoots(ctx, source, &queries[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -76,7 +76,7 @@ func (s *session) compare(ctx context.Context, queries []client.CompareQuery) (*
 
 // count adds the number of objects that a page has. If the first page of a
 // query has none, because the recorder is older, there is no sum.
-func (c *comparison) count(n *v1.ObjectCount, first bool) {
+func (c *Comparison) count(n *v1.ObjectCount, first bool) {
 	switch {
 	case !first:
 	case n == nil:
@@ -92,17 +92,17 @@ func (c *comparison) count(n *v1.ObjectCount, first bool) {
 	}
 }
 
-// isUnknownType reports whether the recorder never recorded the types of a
+// IsUnknownType reports whether the recorder never recorded the types of a
 // comparison in its namespace. The errors about times name a parameter.
-func isUnknownType(err error) bool {
+func IsUnknownType(err error) bool {
 	_, isParameter := errors.AsType[*client.ParameterError](err)
 	return history.CodeOf(err) == history.NotFound && !isParameter
 }
 
 // readRoots reads the root changes between the times.
-func (c *comparison) readRoots(ctx context.Context, s *session, compared *client.CompareQuery) error {
-	for e, err := range s.All(ctx, client.EventsQuery{
-		Start: c.From.Add(1), End: c.To.Add(1), Order: history.NewestFirst, Limit: defaultChunkSize, Summary: true,
+func (c *Comparison) readRoots(ctx context.Context, source *client.Client, compared *client.CompareQuery) error {
+	for e, err := range source.All(ctx, client.EventsQuery{
+		Start: c.From.Add(1), End: c.To.Add(1), Order: history.NewestFirst, Limit: pageSize, Summary: true,
 		Namespace: compared.Namespace, Resources: compared.Resources, Name: compared.Name,
 		Classes: []history.Class{history.Root},
 	}) {
@@ -125,10 +125,10 @@ func (c *comparison) readRoots(ctx context.Context, s *session, compared *client
 	return nil
 }
 
-// stats returns the lines of the objects that differ, and of those that changed
+// Stats returns the lines of the objects that differ, and of those that changed
 // in between and are as they were. Differences that follow from other changes
 // are counted by their types, unless all is set.
-func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int) {
+func (c *Comparison) Stats(all bool) (stats []render.Stat, hidden map[string]int) {
 	hidden = map[string]int{}
 	for _, d := range c.Differences {
 		s := render.Stat{Difference: d}
@@ -159,8 +159,8 @@ func (c *comparison) stats(all bool) (stats []render.Stat, hidden map[string]int
 	return stats, hidden
 }
 
-// hiddenTypes lists numbers of types: "8 pods, 4 replicasets".
-func hiddenTypes(hidden map[string]int) (text string, total int) {
+// HiddenTypes lists numbers of types: "8 pods, 4 replicasets".
+func HiddenTypes(hidden map[string]int) (text string, total int) {
 	var types []string
 	for name := range hidden {
 		types = append(types, name)

@@ -1,0 +1,151 @@
+package report_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/archive"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/report"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// incidents is the corpus of recorded incidents.
+const incidents = "../rig/incidents/testdata"
+
+// gather returns the report on a recorded incident.
+func gather(t *testing.T, name string) *report.Report {
+	t.Helper()
+	file, err := os.Open(filepath.Join(incidents, name+".export"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	log, err := archive.Open(t.Context(), file, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var answer struct{ Namespace string }
+	text, err := os.ReadFile(filepath.Join(incidents, name+".json"))
+	if err == nil {
+		err = json.Unmarshal(text, &answer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := log.Header().End
+	source := serve(t, api.New(query.New(log, query.Options{Now: func() time.Time { return end }}), api.Options{}))
+	r, err := report.Gather(t.Context(), source, report.Question{
+		Namespace: history.ScopeOf(answer.Namespace), Start: end.Add(-time.Hour), Now: end, Series: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// serve returns a client of an API.
+func serve(t *testing.T, handler http.Handler) *client.Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	source, err := client.New(server.URL, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = source.Close() })
+	return source
+}
+
+// now is the time of reports that are not recorded.
+var now = time.Date(2026, 3, 1, 15, 0, 0, 0, time.UTC)
+
+// enumerated are the fields whose values come from a list, by their paths.
+var enumerated = regexp.MustCompile(`\.(Kind|State|Class|Verb|Relation|ConsequencesRelation|Change|Mark|Code|Reason|` +
+	`Unread|Operation|Remainder|User|Stage|RequestURI|APIVersion|ResourceVersion|Subresource)$`)
+
+// hostile returns a report with a text in each field.
+func hostile(text string) *report.Report {
+	after, onset := 4.0, now.Add(-4*time.Minute)
+	object := v1.Object{Group: text, ResourceType: text, Kind: text, Namespace: text, Name: text, UID: text}
+	delivery := &v1.Delivery{
+		Text: text, Tool: text, Kind: text, Name: text, Namespace: text, Chart: text, Revision: text, Commit: text,
+		Cause: text,
+	}
+	outcome := &v1.Outcome{State: "failing", Text: text, AfterSeconds: &after}
+	e := v1.Event{
+		Timestamp: now.Add(-5 * time.Minute), Verb: "update", Namespace: text, ResourceType: text, ResourceName: text,
+		Message: text, Annotations: map[string]string{text: text}, SourceIPs: []string{text}, Group: text, Kind: text,
+		UID: text, Revision: 2, Summary: text, Outcome: outcome, Delivery: delivery,
+		ObjectChanges: json.RawMessage(`{}`),
+		Managers:      []v1.Manager{{Manager: text, Fields: []string{text}}},
+		Unmanaged:     &v1.Unmanaged{Writer: text},
+		Inferred:      &v1.Interval{Start: now.Add(-6 * time.Minute), End: now.Add(-5 * time.Minute)},
+	}
+	row := v1.Row{
+		Kind: "repeat", Start: now.Add(-6 * time.Minute), End: now.Add(-5 * time.Minute), Object: object, Objects: 1,
+		Summary: text, Writers: []v1.Writer{{Name: text, Short: text, Class: "person"}}, Changes: []v1.Event{e, e},
+		Problems: []v1.Problem{{Timestamp: now, Object: object, Text: text}}, Outcome: outcome,
+		Delivery: text, Again: 3,
+		UsedBy: []v1.User{{Object: object, OutdatedPods: 2}}, After: &v1.ObjectRevision{Object: object, Revision: 3},
+		Followed: []v1.Event{e}, Consequences: 4,
+	}
+	why := v1.Why{
+		At: now, Object: object, State: "failing", Text: text, Onset: &onset, HealthyUntil: &onset, Searched: &onset,
+		Symptoms: []v1.Symptom{{Text: text, Since: onset, Object: object, Count: 1}},
+		Causes: []v1.Cause{{
+			Change: e, Score: 1, Fields: []string{text}, Path: []v1.PathStep{{Rule: text, Object: object}},
+			For: []string{text}, Against: []string{text},
+		}},
+		Unread: []string{text},
+	}
+	difference := v1.Difference{
+		Change: "changed", Namespace: text, ResourceType: text, ResourceName: text, Group: text, Kind: text, UID: text,
+		PreviousUID: text, Versions: 2, Summary: text,
+		Changes: []v1.Change{{Path: text, Old: json.RawMessage(`1`), New: json.RawMessage(`2`)}},
+	}
+	bulk := row
+	bulk.Kind, bulk.Objects, bulk.Object.Namespace = "bulk", 2, text+"2"
+	return &report.Report{
+		Title: text, Namespace: history.NamespaceScope(text), Start: now.Add(-time.Hour), End: now, Location: time.UTC,
+		Coverage: report.Coverage{
+			Since: now.Add(-time.Minute), NotRecorded: []string{text}, Ignored: text, Restricted: true,
+			Gaps: []v1.Gap{{Group: text, Resource: text, Start: onset, End: now, Reason: "restarted", Detail: text}},
+		},
+		Problems: []report.Problem{{Why: why, Diffs: []string{text}}}, MoreProblems: true,
+		Rows: []report.Row{
+			{Row: row, Diffs: map[int]string{0: text, 1: text}}, {Row: bulk, Diffs: map[int]string{1: text}},
+		}, Cut: true,
+		Compared: &report.Compared{
+			From: now.Add(-time.Hour), To: now, Hidden: text, HiddenN: 3,
+			Stats: []render.Stat{{Mark: "M", Difference: difference, Changes: 1, Writers: []string{text}}},
+		},
+		Deleted: []report.Deleted{{Event: e, Manifest: json.RawMessage(`{}`)}},
+		Series: report.Series{
+			Nodes: []report.Mark{{Time: onset, Text: text}}, Warnings: []report.Mark{{Time: onset, Text: text}},
+			Unready: []report.Level{{Time: onset, N: 2}},
+			Workloads: []report.Workload{
+				{Namespace: text, Name: text, Points: []report.Point{{Time: onset, Desired: 2}}},
+			},
+			Until: now,
+		},
+	}
+}
