@@ -35,6 +35,7 @@ type recording struct {
 	gapQueries  atomic.Int32  // the number of queries for gaps
 	streams     atomic.Int32  // the number of streams that were opened
 	onEvents    func()        // called before each page of events; may be nil
+	still       bool          // the recorder's clock stands
 	clockOffset time.Duration // the recorder's time minus the reader's
 }
 
@@ -96,7 +97,13 @@ func newRecording(t *testing.T, without ...string) *recording {
 		}
 	}
 	recorder := api.New(query.New(log, query.Options{
-		IgnoreRules: func() []history.IgnoreRule { return r.rules }, Feed: log, Now: r.recorderNow,
+		IgnoreRules: func() []history.IgnoreRule { return r.rules }, Feed: log,
+		Now: func() time.Time {
+			if r.still {
+				return r.recorderNow()
+			}
+			return time.Now()
+		},
 	}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {

@@ -64,8 +64,8 @@ func New(env Environment) *cobra.Command {
 	conn.addFlags(root)
 	o.addFlags(root)
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
-		newTree(conn), newWhy(conn), newReport(conn), newState(conn), newRestore(conn), newRecord(conn), newInstall(conn),
-		newUninstall(conn), newCheck(conn), newVersion(conn))
+		newTree(conn), newWhy(conn), newReport(conn), newState(conn), newRestore(conn), newRecord(conn),
+		newInstall(conn), newUninstall(conn), newCheck(conn), newVersion(conn))
 	addCompletion(root, env)
 	conn.completeTimes(root)
 	return root
