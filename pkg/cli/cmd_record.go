@@ -145,14 +145,14 @@ func (o *recordOptions) run(ctx context.Context, _ []string) error {
 	defer signals.then(cancel)()
 	if err := o.finish(ctx, rec); err != nil {
 		if code == 0 {
-			return errors.Join(failed, err)
+			return err
 		}
 		o.env.note("Warning: " + err.Error())
 	}
-	if err := o.report(ctx, namespace, began, code == 0 && failed == nil); err != nil {
+	if err := o.report(ctx, namespace, began, code == 0); err != nil {
 		return err
 	}
-	if code != 0 || failed != nil {
+	if code != 0 {
 		return &exitError{code, failed}
 	}
 	return nil
@@ -238,8 +238,9 @@ func (o *recordOptions) finish(ctx context.Context, rec Recording) error {
 }
 
 // report writes what happened, what is broken, and what the rules of --fail-on
-// find. Next to the output of a command it is a part of the messages.
-func (o *recordOptions) report(ctx context.Context, namespace string, began time.Time, failing bool) error {
+// find. Next to the output of a command it is a part of the messages. The rules
+// decide about the exit code if the command succeeded.
+func (o *recordOptions) report(ctx context.Context, namespace string, began time.Time, succeeded bool) error {
 	env := o.env
 	if len(o.command) > 0 {
 		env.Out = env.ErrOut
@@ -257,7 +258,7 @@ func (o *recordOptions) report(ctx context.Context, namespace string, began time
 		}
 	}
 	found, err := o.rules.run(ctx, env, scope, began)
-	if err != nil || !found || !failing {
+	if err != nil || !found || !succeeded {
 		return err
 	}
 	return &exitError{code: exitFound}

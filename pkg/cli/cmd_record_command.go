@@ -49,8 +49,9 @@ func (s signals) then(f func()) (end func()) {
 	return func() { close(ended); waiting.Wait() }
 }
 
-// runCommand runs the command to its end, and returns its exit code, and why it
-// could not be started. Signals are passed on to it.
+// runCommand runs the command to its end, and returns its exit code. Signals
+// are passed on to it. An error means that it did not run, and the code is not
+// 0 then.
 func (o *recordOptions) runCommand(s signals, rec Recording) (code int, err error) {
 	c := exec.Command(o.command[0], o.command[1:]...) //nolint:noctx // it ends with the signals that it gets
 	c.Stdin, c.Stdout, c.Stderr = o.env.In, o.env.Out, o.env.ErrOut

@@ -107,7 +107,7 @@ func TestRecord_WhileCommandRuns(t *testing.T) {
 	leftover := `created && newest && verb != "delete" && object.kind == "ConfigMap"`
 	create := []string{"--", "sh", "-c", `exit 0`}
 	if code, _, errOut := record(append(append(done, "--fail-on", leftover), create...)...); code != 0 {
-		t.Errorf("nothing is left behind: got exit code %d, want 0:\n%s", code, errOut)
+		t.Errorf("nothing remains: got exit code %d, want 0:\n%s", code, errOut)
 	}
 	if code, _, errOut := record("-o", file, "-n", namespace, "--", "true"); code != 1 ||
 		!strings.Contains(errOut, "--overwrite") {

@@ -34,7 +34,7 @@ type Environment struct {
 	LookupEnv func(name string) (string, bool)
 	Name      string // how users call the program: "kubectl watchhistory"
 	Version   string // of the program
-	Engine    Engine // answers queries in this process; nil means that there is none
+	Engine    Engine // answers queries in this process; nil: it can't
 	// Signals delivers the signals that end a process to a channel, until stop
 	// is called. nil means that they are not handled.
 	Signals func(to chan<- os.Signal) (stop func())

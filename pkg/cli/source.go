@@ -71,16 +71,12 @@ type RecordSummary struct {
 	Start, End time.Time
 	Bytes      int64 // of the file
 	Changes    int64 // versions, without those of the objects that existed before
-	Gaps       int64
-	Resources  int // that were observed
+	Resources  int   // that were observed
 }
 
 // ScopeError is the error of an [Engine] if the user may not list the objects
 // of all namespaces, or of the given one.
-type ScopeError struct {
-	Namespace string // "" means all
-	Err       error
-}
+type ScopeError struct{ Err error }
 
 // Error returns the text of the cause.
 func (e *ScopeError) Error() string { return e.Err.Error() }
@@ -94,8 +90,8 @@ type History interface {
 	http.RoundTripper
 	io.Closer
 
-	// Extent returns what was recorded.
-	Extent() history.Extent
+	// End returns the time before which the file ends.
+	End() time.Time
 	// Namespace returns the only namespace whose objects were recorded, or "".
 	Namespace() string
 	// Interrupted reports whether the file is a recording whose process was
@@ -147,16 +143,14 @@ func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session
 		return nil, withPrefix(name, err)
 	}
 	o.Transport, o.Name = found, name
-	// Reading an answer of this process again would give the same.
-	o.BusyWait = -1
+	o.BusyWait = -1 // only this process sends requests
 	recorder, err := client.New("http://file", o)
 	if err != nil {
 		return nil, err
 	}
 	c.recorded = found.Namespace()
 	if found.Interrupted() {
-		end := found.Extent().End.Format(time.RFC3339)
-		c.env.note(fmt.Sprintf("The recording was interrupted: it ends at %s.", end))
+		c.env.note("The recording was interrupted: it ends at " + found.End().Format(time.RFC3339) + ".")
 	}
 	c.followClock(recorder)
 	s := &session{Client: recorder, types: resolver{readCatalogue: recorder.Resources, env: &c.env}}

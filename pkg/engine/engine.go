@@ -49,8 +49,8 @@ func (engine) Record(ctx context.Context, cluster *rest.Config, o cli.RecordOpti
 
 // scopeError returns an error with the type that the commands expect.
 func scopeError(err error) error {
-	if e, ok := errors.AsType[*local.ScopeError](err); ok {
-		return &cli.ScopeError{Namespace: e.Namespace, Err: err}
+	if _, ok := errors.AsType[*local.ScopeError](err); ok {
+		return &cli.ScopeError{Err: err}
 	}
 	return err
 }
@@ -73,6 +73,6 @@ func (r recording) Refused() (all []string) {
 func (r recording) Finish(ctx context.Context) (cli.RecordSummary, error) {
 	s, err := r.Recorder.Finish(ctx)
 	return cli.RecordSummary{
-		Start: s.Start, End: s.End, Bytes: s.Bytes, Changes: s.Changes(), Gaps: s.Gaps, Resources: s.Resources,
+		Start: s.Start, End: s.End, Bytes: s.Bytes, Changes: s.Changes(), Resources: s.Resources,
 	}, err
 }

@@ -53,11 +53,8 @@ func at(now func() time.Time, handler http.Handler) http.Handler {
 	})
 }
 
-// Extent returns what the file contains.
-func (f *File) Extent() history.Extent {
-	h := f.reader.Header()
-	return history.Extent{Start: h.Start, End: h.End, Namespace: history.ParseNamespaceScope(h.Namespace)}
-}
+// End returns the time before which the file ends.
+func (f *File) End() time.Time { return f.reader.Header().End }
 
 // Namespace returns the only namespace whose objects are in the file, or "".
 func (f *File) Namespace() string {

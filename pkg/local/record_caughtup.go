@@ -40,7 +40,7 @@ type listed struct {
 // accepted before the call. It lists the recorded resources, and waits until
 // each object is recorded in that version or a later one, and the deletion of
 // each other one. After half a minute, or when ctx ends, the error names the
-// resources that are behind.
+// resources of which the record lacks something.
 func (r *Recorder) CaughtUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, catchUpWithin, fmt.Errorf("not caught up within %s", catchUpWithin))
 	defer cancel()
@@ -65,7 +65,7 @@ func (r *Recorder) CaughtUp(ctx context.Context) error {
 		if len(behind) == 0 {
 			return "", nil
 		}
-		return "the record is behind for " + shortened(names), nil
+		return "the record lacks changes of " + shortened(names), nil
 	})
 }
 

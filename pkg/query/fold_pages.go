@@ -36,7 +36,9 @@ func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err 
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f.pages = pages{question: q, later: q.Order == history.OldestFirst && !q.After.IsZero()}
+	f.pages = pages{
+		question: q, later: q.Order == history.OldestFirst && !q.After.IsZero(), known: map[problemKey]bool{},
+	}
 	// Most rows have few versions, so few are read at first.
 	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
 		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {
@@ -103,9 +105,6 @@ func (f *folding) isElsewhere(ctx context.Context, problem *Version, chain []*hi
 			found = true
 			break
 		}
-	}
-	if f.pages.known == nil {
-		f.pages.known = map[problemKey]bool{}
 	}
 	f.pages.known[key] = found
 	return found, nil
