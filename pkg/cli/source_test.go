@@ -87,6 +87,11 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 	noType := regexp.MustCompile(`the recorder has no resource type ("\w+"), and discovery failed: .*`)
 	part := regexp.MustCompile(`part-\d+`) // of a file that is being written
 	compared := 0
+	commands := map[string][][]string{"$RECORDER": nil, "$MISSED": nil}
+	for variable := range commands {
+		commands[variable] = scriptCommands(t, variable)
+	}
+	t.Chdir(t.TempDir()) // some commands write files
 	for variable, r := range map[string]*recording{"$RECORDER": story, "$MISSED": missed} {
 		file := r.export(t)
 		ask := func(args []string, source ...string) (code int, out, errOut string) {
@@ -98,7 +103,7 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 			errOut = noType.ReplaceAllString(errOut, "the file has no resource type $1")
 			return code, stdout.String(), strings.ReplaceAll(errOut, source[1], "SOURCE")
 		}
-		for _, args := range scriptCommands(t, variable) {
+		for _, args := range commands[variable] {
 			call := strings.Join(args, " ")
 			if slices.ContainsFunc(args, func(arg string) bool {
 				return slices.Contains([]string{"__complete", "-f", "-w", "--watch"}, arg)
