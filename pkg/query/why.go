@@ -90,7 +90,9 @@ type WhyAnswer struct {
 	// HealthyUntil is the newest time before the onset at which the object is
 	// known to have been healthy. It is zero if it never was.
 	HealthyUntil time.Time
-	// Searched is the start of the time in which changes were searched.
+	// Searched is the start of the time in which changes were searched. It is
+	// not before the history of the first resource begins, as far as that is
+	// known, and not after Onset.
 	Searched time.Time
 	// Causes are the candidates, the likeliest first.
 	Causes []Cause
@@ -154,13 +156,13 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	if err != nil {
 		return answer, err
 	}
-	view, err := s.viewOfConsequences(ctx, Timeline{Filter: history.Filter{Namespace: q.Namespace}})
+	seen, err := s.seeConsequences(ctx, Timeline{Filter: history.Filter{Namespace: q.Namespace}})
 	if err != nil {
 		return answer, err
 	}
 	at := graph.At.Add(1)
 	w := investigation{
-		folding: newFolding(s, view, at),
+		folding: newFolding(s, seen.view, at),
 		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
 		budget:   &relationBudget{effort - effort/2 + max(present.effort, 0), begin.Add(whyTime)},
@@ -176,12 +178,18 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 		return answer, err
 	}
 	answer.Searched = answer.Onset.Add(-w.lookback)
-	if answer.Gaps, err = s.gapsOf(ctx, view, answer.Searched, at); err != nil {
+	if answer.Gaps, err = s.gapsOf(ctx, seen.view, answer.Searched, at); err != nil {
 		return answer, err
 	}
 	candidates, err := w.candidates(ctx)
 	if err != nil {
 		return answer, err
+	}
+	if since := seen.coverage(answer.Searched, scope{}).Since; since.After(answer.Searched) {
+		answer.Searched = since // there are no changes before
+	}
+	if answer.Searched.After(answer.Onset) {
+		answer.Searched = answer.Onset
 	}
 	codes := make([]string, len(answer.Symptoms))
 	for i := range answer.Symptoms {
