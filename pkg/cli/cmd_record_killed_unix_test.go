@@ -53,7 +53,7 @@ func testRecordEndsAtAnyMoment(t *testing.T, cluster *clustertest.Cluster, names
 				got, code, message := recordedCounts(t, namespace, file)
 				if code != 0 {
 					if announced || !strings.HasPrefix(message, "error: ") {
-						t.Fatalf("read the file: got exit code %d and %q; the recording wrote %q", code, message, stderr)
+						t.Fatalf("read the file: got exit code %d and %q, want 0; messages:\n%s", code, message, stderr)
 					}
 					return
 				}
