@@ -23,7 +23,9 @@ const (
 // GitHub has at most 65,536 characters.
 //
 //nolint:gochecknoglobals // a constant
-var commentBounds = bounds{gaps: 4 << 10, problems: 20 << 10, rows: 24 << 10, stats: 8 << 10, deleted: 4 << 10}
+var commentBounds = bounds{
+	rules: 4 << 10, gaps: 4 << 10, problems: 20 << 10, rows: 20 << 10, stats: 8 << 10, deleted: 4 << 10,
+}
 
 // page is the data of a page. pkg/report/page/src/data.ts has the same types.
 // Times are milliseconds since 1970.
@@ -37,6 +39,8 @@ type page struct {
 	Start        int64          `json:"start"`
 	End          int64          `json:"end"`
 	Recorded     int64          `json:"recorded,omitempty"` // when recording began, if that is after the start
+	Verdict      string         `json:"verdict,omitempty"`
+	Rules        []pageRule     `json:"rules,omitempty"`
 	Problems     []pageProblem  `json:"problems,omitempty"`
 	MoreProblems bool           `json:"moreProblems,omitempty"`
 	Rows         []pageRow      `json:"rows,omitempty"`
@@ -57,6 +61,12 @@ type pageGap struct {
 	Start int64 `json:"start"`
 	End   int64 `json:"end,omitempty"`
 	Text  parts `json:"text"`
+}
+
+type pageRule struct {
+	Text    string       `json:"text"`
+	Changes []pageChange `json:"changes"`
+	More    bool         `json:"more,omitempty"`
 }
 
 type pageProblem struct {
@@ -166,6 +176,7 @@ func newPage(r *Report, bounds level) *page {
 		p.page.Recorded = since
 	}
 	p.coverage()
+	p.rules()
 	for i := range r.Problems {
 		p.problem(&r.Problems[i])
 	}
@@ -244,6 +255,21 @@ func (p *pager) coverage() {
 		p.page.Gaps = append(p.page.Gaps, pageGap{
 			ms(g.Start), ms(g.End), sentence(func(clock func(time.Time) string) string { return gapText(&g, clock) }),
 		})
+	}
+}
+
+// rules adds the rules that match changes.
+func (p *pager) rules() {
+	p.page.Verdict = p.verdict()
+	for _, r := range matchedRules(p.Rules) {
+		rule := pageRule{Text: printable.Line(r.Expression), More: r.More}
+		for n := range r.Changes {
+			e := &r.Changes[n]
+			rule.Changes = append(rule.Changes, pageChange{
+				Time: ms(e.Timestamp), Name: printable.Line(p.versionName(e)), Text: printable.Line(matchText(e)),
+			})
+		}
+		p.page.Rules = append(p.page.Rules, rule)
 	}
 }
 

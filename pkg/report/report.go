@@ -18,6 +18,8 @@ type Report struct {
 	Location  *time.Location // of the times in Markdown
 
 	Coverage Coverage
+	// Rules are those that the report checks. They may be empty.
+	Rules []Rule
 	// Problems are the objects that had a problem at the end, each with the
 	// changes that may have caused it.
 	Problems     []Problem

@@ -29,6 +29,18 @@ const incidents = "../rig/incidents/testdata"
 // gather returns the report on a recorded incident.
 func gather(t *testing.T, name string) *report.Report {
 	t.Helper()
+	source, question := incident(t, name)
+	r, err := report.Gather(t.Context(), source, question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// incident returns a client of a recorded incident, and the question for the
+// report on it.
+func incident(t *testing.T, name string) (*client.Client, report.Question) {
+	t.Helper()
 	file, err := os.Open(filepath.Join(incidents, name+".export"))
 	if err != nil {
 		t.Fatal(err)
@@ -53,13 +65,9 @@ func gather(t *testing.T, name string) *report.Report {
 	}
 	end := log.Header().End
 	source := serve(t, api.New(query.New(log, query.Options{Now: func() time.Time { return end }}), api.Options{}))
-	r, err := report.Gather(t.Context(), source, report.Question{
+	return source, report.Question{
 		Namespace: history.ScopeOf(answer.Namespace), Start: end.Add(-time.Hour), Now: end, Series: true,
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return r
 }
 
 // serve returns a client of an API.
@@ -130,6 +138,7 @@ func hostile(text string) *report.Report {
 			Since: now.Add(-time.Minute), NotRecorded: []string{text}, Ignored: text, Restricted: true,
 			Gaps: []v1.Gap{{Group: text, Resource: text, Start: onset, End: now, Reason: "restarted", Detail: text}},
 		},
+		Rules:    []report.Rule{{Expression: text, Changes: []v1.Event{e}, More: true}},
 		Problems: []report.Problem{{Why: why, Diffs: []string{text}}}, MoreProblems: true,
 		Rows: []report.Row{
 			{Row: row, Diffs: map[int]string{0: text, 1: text}}, {Row: bulk, Diffs: map[int]string{1: text}},
