@@ -135,6 +135,9 @@ func (o *reportOptions) validate() error {
 	default:
 		return invalidf("--output %q: want a file whose name ends in .md or .html, or md or html for stdout", o.file)
 	}
+	if o.series && o.path == "" && terminalWidth(o.env.Out) > 0 {
+		return withAdvice("-o incident.html writes a file.", "--output %s: a page can't be shown on a terminal", o.file)
+	}
 	return o.window.validate()
 }
 

@@ -32,10 +32,15 @@ type wantedDiff struct {
 	to       *string
 }
 
+// hasDiff reports whether a version has a diff to the one before it.
+func hasDiff(e *v1.Event) bool {
+	return e.Verb == history.Update.String() && e.Revision >= 2 && e.UID != ""
+}
+
 // want adds the diff of a version, which is written to a text. Versions that
 // have no diff are ignored: creations and deletions.
 func (d *diffs) want(e *v1.Event, to *string) bool {
-	if e.Verb != history.Update.String() || e.Revision < 2 || e.UID == "" {
+	if !hasDiff(e) {
 		return false
 	}
 	key := keyOf(e)
@@ -132,8 +137,11 @@ func (g *gatherer) rowDiffs(ctx context.Context) error {
 		row := &g.r.Rows[i]
 		row.Diffs = map[int]string{}
 		for _, position := range shownChanges(&row.Row) {
-			if n == maxDiffs {
-				break
+			if n == g.q.Diffs {
+				if hasDiff(&row.Changes[position]) {
+					g.r.MoreDiffs++
+				}
+				continue
 			}
 			text := new(string)
 			if wanted.want(&row.Changes[position], text) {

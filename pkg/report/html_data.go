@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -341,6 +340,7 @@ func (p *pager) rows() {
 		p.page.Rows[i] = row
 	}
 	p.leave(withoutDiff, "older change", " without the diff, because the page would be too large.")
+	p.leave(p.MoreDiffs, "older change", " without the diff, because only the newest diffs are read.")
 }
 
 // row returns a row without diffs.
@@ -375,12 +375,16 @@ func (p *pager) row(r *v1.Row) pageRow {
 			row.Times = append(row.Times, ms(r.Changes[i].Timestamp))
 		}
 	}
-	for i := range r.Changes[max(0, len(r.Changes)-maxRowChanges):] {
-		e := &r.Changes[max(0, len(r.Changes)-maxRowChanges)+i]
+	shown := r.Changes[max(0, len(r.Changes)-maxRowChanges):]
+	for i := range shown {
+		e := &shown[i]
 		c := pageChange{Time: ms(e.Timestamp)}
 		if len(r.Changes) > 1 { // otherwise, the row says the same
-			c.Name = printable.Line(fmt.Sprintf("%s#%d", eventName(e), e.Revision))
+			c.Name = printable.Line(p.versionName(e))
 			c.Text = printable.Line(e.Summary)
+			if i == len(shown)-1 {
+				c.Text += bulkText(r)
+			}
 			if len(e.Managers) > 0 {
 				c.Who = printable.Line(render.Writer(e.Managers[0].Manager))
 			}

@@ -440,11 +440,11 @@ func (m *markdown) diffs() {
 		r, position := &m.Rows[all[i].row], all[i].position
 		e := &r.Changes[position]
 		b := markdown{Report: m.Report}
-		b.details(mdText(fmt.Sprintf("%s %s#%d %s", m.clock(e.Timestamp), eventName(e), e.Revision, e.Summary)),
+		b.details(mdText(m.clock(e.Timestamp)+" "+m.versionName(e)+" "+e.Summary+bulkText(&r.Row)),
 			r.Diffs[position], "diff")
 		return b.out.String()
 	})
-	if omitted > 0 {
+	if omitted += m.MoreDiffs; omitted > 0 {
 		m.note("Diffs of " + counted(omitted, "older change") + " left out.")
 	}
 	if len(kept) == 0 {
@@ -455,6 +455,15 @@ func (m *markdown) diffs() {
 		m.out.WriteString(text)
 	}
 	m.line("\n</details>")
+}
+
+// bulkText says how many objects a row is about whose diff is that of the last
+// one. It returns "" for other rows.
+func bulkText(r *v1.Row) string {
+	if r.Kind != "bulk" {
+		return ""
+	}
+	return fmt.Sprintf(" (the last of %d objects with this change)", r.Objects)
 }
 
 // eventName returns a version's object: "deployment/web".

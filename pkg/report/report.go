@@ -26,6 +26,7 @@ type Report struct {
 	MoreProblems bool  // there may be more objects with a problem
 	Rows         []Row // oldest first
 	Cut          bool  // older rows were omitted
+	MoreDiffs    int   // older changes whose diffs were not read
 	// Compared is nil if nothing was recorded at the start.
 	Compared *Compared
 	// Deleted are the objects that were deleted, newest first.
@@ -86,5 +87,6 @@ type Question struct {
 
 	Limit    int  // folded rows, the newest; 0: all
 	PageSize int  // rows that are read at a time; 0: the default
+	Diffs    int  // of the newest changes; 0: the default
 	Series   bool // also read what charts show
 }

@@ -3,11 +3,14 @@ package report_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +74,7 @@ func incident(t *testing.T, name string) (*client.Client, report.Question) {
 }
 
 // serve returns a client of an API.
-func serve(t *testing.T, handler http.Handler) *client.Client {
+func serve(t testing.TB, handler http.Handler) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -156,5 +159,60 @@ func hostile(text string) *report.Report {
 			},
 			Until: now,
 		},
+	}
+}
+
+// TestGather_CountsDiffsThatAreNotRead checks that both formats say how many
+// diffs they lack.
+func TestGather_CountsDiffsThatAreNotRead(t *testing.T) {
+	source, question := incident(t, "configmap-edited")
+	count := func(r *report.Report) (n int) {
+		for i := range r.Rows {
+			n += len(r.Rows[i].Diffs)
+		}
+		return n
+	}
+	whole, err := report.Gather(t.Context(), source, question)
+	if err != nil || whole.MoreDiffs != 0 {
+		t.Fatalf("got %d diffs that were not read, error %v, want none", whole.MoreDiffs, err)
+	}
+	question.Diffs = 2
+	r, err := report.Gather(t.Context(), source, question)
+	if err != nil || count(r) != 2 || count(r)+r.MoreDiffs != count(whole) {
+		t.Fatalf("got %d diffs, %d more, error %v, want 2 of %d", count(r), r.MoreDiffs, err, count(whole))
+	}
+	if len(r.Rows[len(r.Rows)-1].Diffs) == 0 {
+		t.Error("got no diff of the newest change, want it")
+	}
+	want := fmt.Sprintf("Diffs of %d older changes left out.", r.MoreDiffs)
+	if got := markdown(t, r); !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant %q in it", got, want)
+	}
+	want = fmt.Sprintf("%d older changes without the diff, because only the newest diffs are read.", r.MoreDiffs)
+	if got := decode(t, page(t, r)).LeftOut; !slices.Contains(got, want) {
+		t.Errorf("got %q left out, want %q", got, want)
+	}
+}
+
+// TestWrite_NamesObjectOfBulkDiff checks that both formats say whose diff is
+// shown of a row about several objects.
+func TestWrite_NamesObjectOfBulkDiff(t *testing.T) {
+	r := gatherEmpty()
+	row := v1.Row{Kind: "bulk", Start: now, End: now, Objects: 3, Object: v1.Object{Kind: "Deployment", Name: "c"}}
+	for _, name := range []string{"a", "b", "c"} {
+		row.Changes = append(row.Changes, v1.Event{
+			Timestamp: now, Verb: "update", Kind: "Deployment", Namespace: "shop", ResourceName: name, Revision: 7,
+			Summary: "image app 1 → 2",
+		})
+	}
+	r.Rows = []report.Row{{Row: row, Diffs: map[int]string{2: "- image: 1\n+ image: 2"}}}
+	const want = "image app 1 → 2 &#40;the last of 3 objects with this change&#41;"
+	if got := markdown(t, r); !strings.Contains(got, "shop deployment/c<span>&#35;</span>7 "+want) {
+		t.Errorf("got\n%s\nwant %q in it", got, want)
+	}
+	got := decode(t, page(t, r)).Rows[0].Changes
+	if len(got) != 3 || got[0].Text != "image app 1 → 2" ||
+		got[2].Text != "image app 1 → 2 (the last of 3 objects with this change)" || got[2].Diff == "" {
+		t.Errorf("got the changes %+v, want the diff at the last one of three", got)
 	}
 }
