@@ -69,7 +69,7 @@ func encodeComparison(page *query.ComparePage, summary bool) ([]byte, error) {
 	}
 	b.WriteString("]")
 	if n := page.Existed; n != nil {
-		count := v1.ObjectCount{Objects: n.Objects}
+		count := v1.ObjectCount{Objects: n.Objects, Initial: n.Initial}
 		if !n.Exact {
 			count.Relation = v1.AtLeast
 		}

@@ -247,6 +247,10 @@ func (o *diffOptions) runMany(ctx context.Context, s *session, args []string) (s
 	if len(stats) == 0 && o.isTable() {
 		o.env.note("No differences found" + in(s.namespace) + ".")
 	}
+	if o.isTable() {
+		from := clock(found.From.In(o.location), o.env.recorderNow().In(o.location))
+		o.env.note(render.InitialNote(found.Existed, from))
+	}
 	if text, n := report.HiddenTypes(hidden); n > 0 && lean {
 		o.env.note(fmt.Sprintf("%s that only %s from other changes %s hidden (%s); --all shows %s.",
 			plural(n, "difference"), follow(n), are(n), text, them(n)))

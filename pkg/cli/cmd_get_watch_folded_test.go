@@ -193,6 +193,7 @@ type restartable struct {
 	address string
 	api     *recordertest.API
 	server  *httptest.Server
+	before  func(*http.Request) // is called before each request; may be nil
 }
 
 func (r *restartable) start() {
@@ -201,7 +202,12 @@ func (r *restartable) start() {
 	if r.api, err = recordertest.OpenAPI(r.dir, nil); err != nil {
 		r.t.Fatal(err)
 	}
-	r.server = httptest.NewUnstartedServer(http.HandlerFunc(r.api.ServeHTTP))
+	r.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if r.before != nil {
+			r.before(q)
+		}
+		r.api.ServeHTTP(w, q)
+	}))
 	if r.address != "" {
 		_ = r.server.Listener.Close()
 		if r.server.Listener, err = net.Listen("tcp", r.address); err != nil { //nolint:noctx // a test

@@ -134,6 +134,7 @@ func TestRecord_WhileCommandRuns(t *testing.T) {
 		}
 	})
 	t.Run("interrupt", func(t *testing.T) { testRecordInterrupted(t, cluster, namespace) })
+	t.Run("signals", func(t *testing.T) { testRecordEndsAtAnyMoment(t, cluster, namespace) })
 }
 
 // testRecordInterrupted ends a recording without a command by a signal.

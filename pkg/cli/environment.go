@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/client/kube"
 )
 
@@ -118,15 +120,17 @@ func (e *Environment) endProgress() {
 	}
 }
 
-// showBusy shows on the progress line that the next attempt is after a delay. A
+// showRetry shows on the progress line why the next attempt is after a delay. A
 // delay of 0 means that the attempt begins.
-func (e *Environment) showBusy(delay time.Duration) {
+func (e *Environment) showRetry(delay time.Duration, err error) {
 	switch {
 	case e.progress == nil:
 	case delay == 0:
 		e.progress.replace(progressText)
-	default:
+	case errors.Is(err, client.ErrAnswered):
 		e.progress.replace(fmt.Sprintf("The recorder is busy, retrying in %s…", delay))
+	default:
+		e.progress.replace(fmt.Sprintf("The connection to the recorder is lost, retrying in %s…", delay))
 	}
 }
 

@@ -45,17 +45,19 @@ func (m tidy) Run() int {
 	return code
 }
 
-// plugin is the main function of the plugin, with the clock of the story.
+// plugin is the main function of the plugin. STORY_NOW sets its clock.
 func plugin() {
 	env := cli.System("v1.2.3")
 	env.Name = "kubectl watchhistory"
 	env.Engine = engine.New()
-	env.Now = func() time.Time {
-		now, err := time.Parse(time.RFC3339, os.Getenv("STORY_NOW"))
-		if err != nil {
-			panic(err)
+	if clock, ok := os.LookupEnv("STORY_NOW"); ok {
+		env.Now = func() time.Time {
+			now, err := time.Parse(time.RFC3339, clock)
+			if err != nil {
+				panic(err)
+			}
+			return now
 		}
-		return now
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	env.Signals = func(to chan<- os.Signal) func() {

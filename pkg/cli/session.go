@@ -149,7 +149,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	}
 	opts := client.Options{
 		UserAgent: c.userAgent(), Now: c.env.Now,
-		Timeout: max(timeout, 0), BusyWait: max(timeout, 0), OnBusy: c.env.showBusy,
+		Timeout: max(timeout, 0), RetryWait: max(timeout, 0), OnRetry: c.env.showRetry,
 	}
 	if c.file != "" {
 		return c.openFile(ctx, opts)

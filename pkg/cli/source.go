@@ -143,7 +143,7 @@ func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session
 		return nil, withPrefix(name, err)
 	}
 	o.Transport, o.Name = found, name
-	o.BusyWait = -1 // only this process sends requests
+	o.RetryWait = -1 // only this process sends requests
 	recorder, err := client.New("http://file", o)
 	if err != nil {
 		return nil, err

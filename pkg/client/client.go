@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -18,7 +19,7 @@ import (
 // Defaults of [Options].
 const (
 	DefaultTimeout     = time.Minute
-	DefaultBusyWait    = time.Minute
+	DefaultRetryWait   = time.Minute
 	DefaultMaxResponse = 128 << 20
 )
 
@@ -30,14 +31,15 @@ type Options struct {
 	// means [DefaultTimeout], and a negative Timeout means that Transport
 	// bounds requests itself.
 	Timeout time.Duration
-	// BusyWait bounds the time that a request waits in total for a recorder
-	// which answers that it is busy. 0 means [DefaultBusyWait], and a negative
-	// BusyWait means that such an answer is an error at once.
-	BusyWait time.Duration
-	// OnBusy is called before each wait for a busy recorder, with its duration,
-	// and with 0 after it. It may be nil. Concurrent requests call it
-	// concurrently.
-	OnBusy func(delay time.Duration)
+	// RetryWait bounds the time that a request waits in total for a recorder
+	// that answers that it is busy, or that has answered before and can't be
+	// reached now. 0 means [DefaultRetryWait], and a negative RetryWait means
+	// that both are errors at once.
+	RetryWait time.Duration
+	// OnRetry is called before each wait, with its duration and the error of
+	// the request, and with 0 and nil after it. It may be nil. Concurrent
+	// requests call it concurrently.
+	OnRetry func(delay time.Duration, err error)
 	// MaxResponse bounds an answer, in bytes after decompression. 0 means
 	// [DefaultMaxResponse].
 	MaxResponse int64
@@ -67,8 +69,8 @@ func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	if o.BusyWait == 0 {
-		o.BusyWait = DefaultBusyWait
+	if o.RetryWait == 0 {
+		o.RetryWait = DefaultRetryWait
 	}
 	if o.MaxResponse <= 0 {
 		o.MaxResponse = DefaultMaxResponse
@@ -95,6 +97,7 @@ type Client struct {
 	http    *http.Client
 	options Options // with defaults
 	clock   clock
+	reached atomic.Bool // the recorder has answered
 }
 
 // New returns a client of the recorder at a URL, such as

@@ -51,8 +51,11 @@
 //
 // # Limits
 //
-// A request is sent again only if the recorder answers that it is busy, after
-// the time that it names, and by [Client.Watch]. The package does not cache,
-// log, or write to stdout or stderr. It imports neither client-go nor any part
-// of the recorder but the API's types.
+// A request is sent again if the recorder answers that it is busy, after the
+// time that it names, and if a recorder that has answered before can't be
+// reached. [Options.RetryWait] bounds both. So a read of many pages, and
+// [Client.Watch], continue after a restart of the recorder.
+//
+// The package does not cache, log, or write to stdout or stderr. It imports
+// neither client-go nor any part of the recorder but the API's types.
 package client

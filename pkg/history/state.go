@@ -19,14 +19,19 @@ import (
 type StateScan struct {
 	Filter
 
-	At     time.Time // inclusive: a version with this time is part of the state
+	At time.Time // inclusive: a version with this time is part of the state
+	// Until, if it is later than At, adds objects that existed at At and were
+	// first observed after it, up to Until: they were created by At, and their
+	// first version is [Record.Initial]. The state has that version.
+	Until  time.Time
 	After  ObjectRef // the previous page's last object; zero: from the beginning
 	Limit  int       // the number of versions after which the scan ends; 0: no limit
 	Bodies bool      // requests [Record.Object]
 }
 
 // CompareScan is a query for one page of the differences between two states,
-// in the order of [ObjectRef.Compare].
+// in the order of [ObjectRef.Compare]. The earlier state has the objects that
+// were first observed up to To, as in [StateScan.Until].
 type CompareScan struct {
 	Filter // of both states, as in [StateScan]
 

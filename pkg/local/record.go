@@ -207,11 +207,12 @@ func (r *Recorder) Began() time.Time { return r.began }
 func (r *Recorder) Ended() <-chan struct{} { return r.ended }
 
 // Observed waits until every resource that the user may read is listed and
-// watched. If ctx ends before, the error names the resources that are not. A
-// [ScopeError] means that nothing may be read.
+// watched. Then it writes to the file, which is valid from then on. If ctx ends
+// before, the error names the resources that are not observed. A [ScopeError]
+// means that nothing may be read.
 func (r *Recorder) Observed(ctx context.Context) error {
 	before, total := -1, -1
-	return r.wait(ctx, func() (string, error) {
+	err := r.wait(ctx, func() (string, error) {
 		s := r.survey()
 		if n := len(s.observed) + len(s.pending); r.opts.Progress != nil &&
 			(len(s.observed) != before || n != total) {
@@ -226,6 +227,11 @@ func (r *Recorder) Observed(ctx context.Context) error {
 		}
 		return "", nil
 	})
+	if err != nil {
+		return err
+	}
+	r.journal.flush(context.WithoutCancel(ctx)) // a write that is cut off ends the journal
+	return nil
 }
 
 // Refused returns the resources that are not recorded because the API server

@@ -56,11 +56,12 @@ type Difference struct {
 	Kind DifferenceKind
 	// Before is the version in the earlier state, and After the one in the
 	// later state. They have no bodies. Before is nil if the object was
-	// Created. If it was Deleted, After is the deletion, or nil if that is not
-	// known.
+	// Created, and later than From if it is the object's first version, and
+	// [history.Record.Initial]. If the object was Deleted, After is the
+	// deletion, or nil if that is not known.
 	Before, After *history.Record
-	// Versions is the number of versions between the states: those after From,
-	// up to To, of all incarnations with this name.
+	// Versions is the number of versions between the states: those after From
+	// and Before, up to To, of all incarnations with this name.
 	Versions int
 	// Changes are complete, including noise. They are empty if the object was
 	// Created or Deleted.
@@ -85,6 +86,11 @@ const compareEffort = 4
 // Compare returns the page. A resource that was not recorded at both times is
 // left out, and is in the coverage. The rules of [Service.State] apply. A page
 // also ends early, with fewer differences or none, if it took too much effort.
+//
+// An object that existed at From and was first observed later, when its
+// recording began, has its first version in the earlier state: it was not
+// created in between. So a comparison may begin with a recording, whose
+// resources begin within [startupSpread].
 func (s *Service) Compare(ctx context.Context, q Compare) (ComparePage, error) {
 	m, filter, until, err := s.moments(ctx, q.Objects, q.From, q.To, &q.After)
 	page := ComparePage{Moments: m}
@@ -100,7 +106,7 @@ func (s *Service) Compare(ctx context.Context, q Compare) (ComparePage, error) {
 		scan.From = until // nothing has changed since
 	}
 	if q.Count && q.After.IsZero() {
-		if page.Existed, err = s.existed(ctx, filter, scan.From); err != nil {
+		if page.Existed, err = s.existed(ctx, filter, scan.From, until); err != nil {
 			return ComparePage{Moments: m}, tooOld(m.From, err)
 		}
 	}
@@ -164,8 +170,12 @@ func sameName(a, b history.ObjectRef) bool {
 // flush adds the differences of the objects with one name to the page.
 func (c *comparer) flush(ctx context.Context) error {
 	var before, after []*history.Record
+	existed := slices.ContainsFunc(c.group, func(d history.Difference) bool { return !c.isInitial(d.Before) })
 	for _, d := range c.group {
 		c.last = d.Ref()
+		if existed && c.isInitial(d.Before) {
+			d.Before = nil // another object had the name
+		}
 		if d.Before != nil && d.After != nil {
 			if err := c.append(ctx, Difference{Kind: Changed, Before: d.Before, After: d.After}); err != nil {
 				return err
@@ -174,7 +184,7 @@ func (c *comparer) flush(ctx context.Context) error {
 		}
 		if d.Before != nil {
 			before = append(before, d.Before)
-		} else {
+		} else if d.After != nil {
 			after = append(after, d.After)
 		}
 	}
@@ -194,6 +204,12 @@ func (c *comparer) flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// isInitial reports whether a version of the earlier state is later than that,
+// or is missing.
+func (c *comparer) isInitial(before *history.Record) bool {
+	return before == nil || !before.Time.Before(c.between.Start)
 }
 
 // append completes a difference, and adds it to the page unless it is unwanted
@@ -259,6 +275,9 @@ func (c *comparer) complete(ctx context.Context, d *Difference) error {
 		ref = d.Before
 	}
 	between := c.between
+	if d.Before != nil && !d.Before.Time.Before(between.Start) {
+		between.Start = d.Before.Time.Add(1)
+	}
 	between.View = narrowed(between.View, &ref.Ref)
 	between.Resources = []schema.GroupResource{ref.Ref.GroupResource()}
 	between.Namespace, between.Name = ref.Ref.Scope(), ref.Ref.Name

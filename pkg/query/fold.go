@@ -168,14 +168,20 @@ func (f *folding) complete(ctx context.Context, row *FoldedRow) (err error) {
 // viewOfConsequences returns what the caller may read in the namespaces of a
 // question: consequences may be of any type.
 func (s *Service) viewOfConsequences(ctx context.Context, q Timeline) (history.View, error) {
+	seen, err := s.seeConsequences(ctx, q)
+	return seen.view, err
+}
+
+// seeConsequences returns what the caller can see in the namespaces of a
+// question.
+func (s *Service) seeConsequences(ctx context.Context, q Timeline) (sight, error) {
 	q.narrow()
 	q.Types, q.Group = nil, ""
 	all, err := s.everything(ctx)
 	if err != nil {
-		return nil, err
+		return sight{}, err
 	}
-	seen, err := s.see(ctx, all, "", q.scopes()...)
-	return seen.view, err
+	return s.see(ctx, all, "", q.scopes()...)
 }
 
 // folding makes the rows of one page. Its rows may be completed concurrently.

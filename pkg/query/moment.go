@@ -99,13 +99,13 @@ func (s *Service) moments(
 	if m.From, m.At, until, err = pin(from, at, after, now, newest); err != nil {
 		return m, f, until, err
 	}
-	first := m.At
+	first, spread := m.At, time.Duration(0)
 	if !m.From.IsZero() {
-		first = m.From
+		first, spread = m.From, startupSpread
 	}
 	var recorded []schema.GroupResource
 	m.Ignored = seen.ignored(asked)
-	m.Coverage, recorded = seen.coverageAt(first, asked)
+	m.Coverage, recorded = seen.coverageAt(first, spread, asked)
 	f = history.Filter{Resources: recorded, Namespace: q.Namespace, Name: q.Name, UID: q.UID, View: seen.view}
 	if len(recorded) == 0 {
 		return m, f, until, notRecorded(q, first, m.Coverage)
@@ -177,12 +177,19 @@ func pin(from, at time.Time, after *history.StateCursor, now, newest time.Time) 
 }
 
 // coverageAt returns the coverage of a scope at a time, and the resources that
-// were recorded then. If there are some, Late has all others.
-func (s sight) coverageAt(at time.Time, of scope) (c Coverage, recorded []schema.GroupResource) {
+// were recorded then. Those count that began to be recorded within spread after
+// the first one. If there are some, Late has all others.
+func (s sight) coverageAt(
+	at time.Time, spread time.Duration, of scope,
+) (c Coverage, recorded []schema.GroupResource) {
 	c = s.coverage(at, of)
+	latest := at
+	if started := c.Since.Add(spread); !c.Since.IsZero() && !c.Since.After(at) && started.After(at) {
+		latest = started
+	}
 	var late []history.Resource
 	for _, r := range recordedIn([]scope{of}, s.catalogue, s.unrecorded) {
-		if r.Since.After(at) {
+		if r.Since.After(latest) {
 			late = append(late, r)
 		} else {
 			recorded = append(recorded, r.GroupResource())

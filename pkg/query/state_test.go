@@ -26,6 +26,7 @@ type replay struct {
 
 	rng     *rand.Rand
 	records []*history.Record
+	last    map[history.ObjectRef]time.Time // of the records of a place
 }
 
 const replayRetention = 72 * time.Hour
@@ -36,7 +37,7 @@ func newReplay(t *testing.T, seed uint64) *replay {
 	t.Helper()
 	r := &replay{
 		log: &log{t: t, now: time.Now().UTC().Truncate(24 * time.Hour).Add(7 * time.Hour)},
-		rng: rand.New(rand.NewPCG(seed, 2)),
+		rng: rand.New(rand.NewPCG(seed, 2)), last: map[history.ObjectRef]time.Time{},
 	}
 	s, err := store.Open(t.TempDir(),
 		store.Options{NoSync: true, Retention: replayRetention, Now: func() time.Time { return r.now }})
@@ -105,6 +106,13 @@ func (r *replay) next(n int, alive map[history.ObjectRef]*history.Record) *histo
 			next.Verb = history.Delete
 		}
 	} else {
+		if next.Initial = r.rng.IntN(2) == 0; next.Initial { // it was not observed before
+			since := r.now.Add(-48 * time.Hour)
+			if last := r.last[ref]; last.After(since) {
+				since = last
+			}
+			created = since.Add(time.Duration(r.rng.Int64N(int64(r.now.Sub(since)) + 1))).Truncate(time.Second)
+		}
 		ref.UID = types.UID(fmt.Sprint("uid-", n))
 	}
 	next.Ref, next.Created = ref, created
@@ -117,7 +125,7 @@ func (r *replay) next(n int, alive map[history.ObjectRef]*history.Record) *histo
 		ref.Name, n, created.Format(time.RFC3339), content)
 	place := ref
 	place.UID = ""
-	alive[place] = next
+	alive[place], r.last[place] = next, r.now.Add(time.Second)
 	if next.Verb == history.Delete {
 		delete(alive, place)
 	}
@@ -163,11 +171,15 @@ func selects(q query.Objects, of history.ObjectRef) bool {
 	return byType && q.Namespace.Contains(of.Namespace) && (q.Name == "" || q.Name == of.Name)
 }
 
-// stateAt returns the newest versions at a time by place.
-func (r *replay) stateAt(q query.Objects, view history.View, at time.Time) map[history.ObjectRef]*history.Record {
+// stateAt returns the newest versions at a time by place, and the first ones of
+// objects that existed then and were first observed later, up to another time.
+func (r *replay) stateAt(
+	q query.Objects, view history.View, at, until time.Time,
+) map[history.ObjectRef]*history.Record {
 	state := map[history.ObjectRef]*history.Record{}
 	for _, one := range r.records {
-		if one.Time.After(at) || !selects(q, one.Ref) || !view.Contains(one) {
+		existed := one.Initial && !one.Created.After(at) && !one.Time.After(until)
+		if one.Time.After(at) && !existed || !selects(q, one.Ref) || !view.Contains(one) {
 			continue
 		}
 		place := one.Ref
@@ -231,7 +243,7 @@ func (r *replay) checkState(name string, s *query.Service, view history.View, q 
 	r.t.Helper()
 	at := r.time()
 	want := []string{}
-	state := r.stateAt(q, view, at)
+	state := r.stateAt(q, view, at, at)
 	for _, one := range state {
 		want = append(want, fmt.Sprintf("%s %s %d %s", one.Ref, one.Ref.UID, one.Revision, r.visible(name, one)))
 	}
@@ -282,16 +294,21 @@ func (r *replay) checkCompare(name string, s *query.Service, view history.View, 
 	if to.Before(from) {
 		from, to = to, from
 	}
-	before, after := r.stateAt(q, view, from), r.stateAt(q, view, to)
-	want := []string{}
+	before, after := r.stateAt(q, view, from, to), r.stateAt(q, view, to, to)
+	want, initial := []string{}, 0
 	for place, one := range before {
+		since := from
+		if one.Time.After(from) {
+			since = one.Time
+			initial++
+		}
 		switch other := after[place]; {
 		case other == nil:
-			want = append(want, fmt.Sprintf("deleted %s %d", place, r.between(place, view, from, to)))
+			want = append(want, fmt.Sprintf("deleted %s %d", place, r.between(place, view, since, to)))
 		case other.Ref.UID != one.Ref.UID:
-			want = append(want, fmt.Sprintf("recreated %s %d", place, r.between(place, view, from, to)))
+			want = append(want, fmt.Sprintf("recreated %s %d", place, r.between(place, view, since, to)))
 		case other != one:
-			want = append(want, fmt.Sprintf("changed %s %d", place, r.between(place, view, from, to)))
+			want = append(want, fmt.Sprintf("changed %s %d", place, r.between(place, view, since, to)))
 		}
 	}
 	for place := range after {
@@ -304,7 +321,7 @@ func (r *replay) checkCompare(name string, s *query.Service, view history.View, 
 	var cursor history.StateCursor
 	for more := true; more; {
 		page, err := s.Compare(r.t.Context(), query.Compare{
-			Objects: q, From: from, To: to, After: cursor, Limit: 1 + r.rng.IntN(20), Noise: true,
+			Objects: q, From: from, To: to, After: cursor, Limit: 1 + r.rng.IntN(20), Noise: true, Count: true,
 		})
 		if err != nil {
 			if len(want) > 0 {
@@ -312,6 +329,10 @@ func (r *replay) checkCompare(name string, s *query.Service, view history.View, 
 					name, q, from, to, err, len(want))
 			}
 			return
+		}
+		existed := query.ObjectCount{Objects: len(before), Initial: initial, Exact: true}
+		if n := page.Existed; cursor.IsZero() && (n == nil || *n != existed) {
+			r.t.Errorf("%s, %+v from %v to %v: got the count %+v, want %+v", name, q, from, to, n, existed)
 		}
 		for i := range page.Differences {
 			d := &page.Differences[i]
@@ -366,6 +387,106 @@ func (r *replay) between(place history.ObjectRef, view history.View, from, to ti
 		}
 	}
 	return n
+}
+
+// TestCompare_InitialVersionsAreEarlierState compares the time since the start
+// of a recording. Resources begin one after another, and their lists return
+// what existed before.
+func TestCompare_InitialVersionsAreEarlierState(t *testing.T) {
+	l := newEmptyLog(t)
+	for _, r := range []history.Resource{
+		{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true},
+		{Version: "v1", Plural: "services", Kind: "Service", Namespaced: true},
+		{Version: "v1", Plural: "nodes", Kind: "Node"},
+	} {
+		if err := l.Register(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := l.now
+	created := func(at time.Time, n int) string {
+		return fmt.Sprintf(`{"metadata":{"creationTimestamp":%q},"data":{"n":"%d"}}`, at.Format(time.RFC3339), n)
+	}
+	old := start.Add(-time.Hour)
+	list := func(resource string, versions ...*history.Record) {
+		began := l.now
+		for _, r := range versions {
+			r.Initial = true
+		}
+		l.put(versions...)
+		if err := l.Append(t.Context(), &history.Batch{Checkpoints: []history.Checkpoint{
+			{Resource: resource, RV: "1", Time: began},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := func(resource, name string, at time.Time) *history.Record {
+		return record(ref("", resource, "shop", name, 1), history.Create, created(at, 1))
+	}
+	list("pods", first("pods", "same", old), first("pods", "changed", old), first("pods", "deleted", old),
+		first("pods", "noise", old))
+	list("services", first("services", "same", old), first("services", "changed", old),
+		first("services", "during", start.Add(time.Second)))
+	update := func(resource, name string, verb history.Verb, object string) *history.Record {
+		return record(ref("", resource, "shop", name, 1), verb, object)
+	}
+	l.put(
+		update("pods", "changed", history.Update, created(old, 2)),
+		update("pods", "deleted", history.Update, created(old, 2)),
+		update("pods", "deleted", history.Delete, created(old, 2)),
+		update("pods", "noise", history.Update, created(old, 1)),
+		update("services", "changed", history.Update, created(old, 2)),
+		update("services", "changed", history.Update, created(old, 3)),
+	)
+	l.put(first("pods", "new", l.now))
+	brief := update("pods", "brief", history.Create, created(l.now, 1))
+	l.put(brief, update("pods", "brief", history.Delete, created(l.now, 1)))
+	list("nodes", record(ref("", "nodes", "", "late", 1), history.Create, created(old, 1)))
+	page, err := l.service(query.Options{}).Compare(t.Context(), query.Compare{From: start, Limit: 50, Count: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{}
+	for _, d := range page.Differences {
+		one := d.After
+		if one == nil {
+			one = d.Before
+		}
+		got = append(got, fmt.Sprintf("%s %s/%s %d", d.Kind, one.Ref.Resource, one.Ref.Name, d.Versions))
+	}
+	want := []string{
+		"changed pods/changed 1", "deleted pods/deleted 2", "created pods/new 1", "changed services/changed 2",
+		"created services/during 1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if n := page.Existed; n == nil || *n != (query.ObjectCount{Objects: 7, Initial: 7, Exact: true}) {
+		t.Errorf("got the count %+v, want 7 objects, all of which were first observed later", n)
+	}
+}
+
+// A first version is not the earlier state if another object had the name and
+// was deleted in between.
+func TestCompare_InitialVersionDoesNotReplaceAnother(t *testing.T) {
+	l := newLog(t)
+	l.put(record(ref("", "pods", "shop", "web", 1), history.Create, `{"a":1}`))
+	from := l.now
+	l.put(record(ref("", "pods", "shop", "web", 1), history.Delete, `{"a":1}`))
+	second := record(ref("", "pods", "shop", "web", 2), history.Create, `{"a":2}`)
+	second.Initial = true
+	third := record(ref("", "pods", "shop", "web", 3), history.Create, `{"a":2}`)
+	third.Initial = true
+	l.put(second, record(second.Ref, history.Update, `{"a":3}`), record(second.Ref, history.Delete, `{"a":3}`))
+	l.put(third, record(third.Ref, history.Update, `{"a":4}`))
+	page, err := l.service(query.Options{}).Compare(t.Context(), query.Compare{From: from, Limit: 10})
+	if err != nil || len(page.Differences) != 1 {
+		t.Fatalf("got %+v, error %v, want one difference", page.Differences, err)
+	}
+	if d := page.Differences[0]; d.Kind != query.Recreated || d.Versions != 6 || d.Before.Revision != 1 ||
+		d.After.Ref.UID != "uid-pods-web-3" {
+		t.Errorf("got %+v, want pod 1 recreated as 3 after 6 versions", d)
+	}
 }
 
 // An object that exists in both states only under other UIDs, and in between

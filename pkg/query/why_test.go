@@ -257,15 +257,52 @@ func TestWhy_NothingLikelyWithoutChange(t *testing.T) {
 	w := whyWorld(t)
 	w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
 	w.put(history.Delete, "secrets shop/other", "", "")
-	w.crashes()
+	onset := w.crashes()
 	answer := w.why("deployments shop/web")
-	if answer.Onset.IsZero() {
-		t.Error("got no onset, want one")
+	if !answer.Onset.Equal(onset) {
+		t.Errorf("got the onset %v, want %v", answer.Onset, onset)
+	}
+	// When the recording began is not known.
+	if want := onset.Add(-24 * time.Hour); !answer.Searched.Equal(want) {
+		t.Errorf("got a search since %v, want %v", answer.Searched, want)
 	}
 	for _, c := range answer.Causes {
 		if c.Likely() {
 			t.Errorf("got %s as a likely cause, score %.2f, want none", c.Change.Ref, c.Score)
 		}
+	}
+}
+
+// TestWhy_SearchBeginsWithRecording asks why a pod crashes that began to before
+// and after the recording.
+func TestWhy_SearchBeginsWithRecording(t *testing.T) {
+	for name, before := range map[string]time.Duration{
+		"a day": 25 * time.Hour, "half an hour": 30 * time.Minute, "not": -time.Second,
+	} {
+		t.Run(name+" before the onset", func(t *testing.T) {
+			w := whyWorld(t)
+			onset := w.crashes()
+			begin := onset.Add(-before)
+			w.now = w.now.Add(time.Minute)
+			batch := &history.Batch{}
+			for _, r := range relatedResources() {
+				batch.Checkpoints = append(batch.Checkpoints,
+					history.Checkpoint{Group: r.Group, Resource: r.Plural, RV: "1", Time: begin})
+			}
+			if err := w.Append(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+			want := begin
+			if day := onset.Add(-24 * time.Hour); want.Before(day) {
+				want = day
+			} else if want.After(onset) {
+				want = onset
+			}
+			if answer := w.why("deployments shop/web"); !answer.Onset.Equal(onset) || !answer.Searched.Equal(want) {
+				t.Errorf("got the onset %v, searched since %v, want %v and %v",
+					answer.Onset, answer.Searched, onset, want)
+			}
+		})
 	}
 }
 

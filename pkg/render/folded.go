@@ -315,7 +315,14 @@ func RowTotals(rows []v1.Row) string {
 			writers[w.Name] = true
 		}
 	}
-	return fmt.Sprintf("%s by %s (%s%s folded)", counted(changes, "change"), counted(len(writers), "writer"), more,
+	by := " by " + counted(len(writers), "writer")
+	switch {
+	case changes == 0:
+		by = ""
+	case len(writers) == 0: // the API server leaves no manager for a creation without fields, or a deletion
+		by = " by unknown writers"
+	}
+	return fmt.Sprintf("%s%s (%s%s folded)", counted(changes, "change"), by, more,
 		counted(consequences, "consequence"))
 }
 

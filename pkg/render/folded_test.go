@@ -133,3 +133,20 @@ func TestFolded_SaysOnlyWhatHolds(t *testing.T) {
 		t.Errorf("got\n%s\nwant 2 namespaces, and no return of the fight", got)
 	}
 }
+
+func TestRowTotals_CountsKnownWriters(t *testing.T) {
+	unknown := v1.Row{Changes: make([]v1.Event, 2)}
+	known := v1.Row{Changes: make([]v1.Event, 1), Writers: []v1.Writer{{Name: "kubectl"}}, Consequences: 1}
+	for _, tt := range []struct {
+		rows []v1.Row
+		want string
+	}{
+		{nil, "0 changes (0 consequences folded)"},
+		{[]v1.Row{unknown}, "2 changes by unknown writers (0 consequences folded)"},
+		{[]v1.Row{unknown, known}, "3 changes by 1 writer (1 consequence folded)"},
+	} {
+		if got := render.RowTotals(tt.rows); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}

@@ -100,6 +100,19 @@ func sameOf(stats []Stat, from string, existed *v1.ObjectCount) string {
 	return fmt.Sprintf("%s%d of %s%d as at %s", more, max(same, 0), more, existed.Objects, from)
 }
 
+// InitialNote says how many objects of a comparison were first observed after
+// the earlier time, which from is the text of. It returns "" if there are none.
+func InitialNote(existed *v1.ObjectCount, from string) string {
+	if existed == nil || existed.Initial == 0 {
+		return ""
+	}
+	text := " objects were first observed after %s: they are compared with their first versions."
+	if existed.Initial == 1 {
+		text = " object was first observed after %s: it is compared with its first version."
+	}
+	return fmt.Sprintf("%d"+text, existed.Initial, from)
+}
+
 // minute is [Printer.clock] without the seconds of a full minute.
 func (p *Printer) minute(t time.Time) string {
 	text := p.clock(t)

@@ -77,3 +77,25 @@ func TestStats_Totals(t *testing.T) {
 		})
 	}
 }
+
+func TestInitialNote_CountsObjects(t *testing.T) {
+	for _, tt := range []struct {
+		existed *v1.ObjectCount
+		want    string
+	}{
+		{nil, ""},
+		{&v1.ObjectCount{Objects: 3}, ""},
+		{
+			&v1.ObjectCount{Objects: 3, Initial: 1},
+			"1 object was first observed after 12:30: it is compared with its first version.",
+		},
+		{
+			&v1.ObjectCount{Objects: 3, Initial: 2},
+			"2 objects were first observed after 12:30: they are compared with their first versions.",
+		},
+	} {
+		if got := render.InitialNote(tt.existed, "12:30"); got != tt.want {
+			t.Errorf("%+v: got %q, want %q", tt.existed, got, tt.want)
+		}
+	}
+}

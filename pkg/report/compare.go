@@ -85,6 +85,7 @@ func (c *Comparison) count(n *v1.ObjectCount, first bool) {
 		c.Existed = n
 	default:
 		c.Existed.Objects += n.Objects
+		c.Existed.Initial += n.Initial
 		c.Existed.Relation = cmp.Or(c.Existed.Relation, n.Relation)
 	}
 	if c.uncounted {

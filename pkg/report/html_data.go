@@ -413,9 +413,7 @@ func (p *pager) compared() {
 		})
 	}
 	p.leave(len(c.Stats)-maxStats, "object", " of the comparison left out.")
-	compared.Totals = sentence(func(clock func(time.Time) string) string {
-		return render.StatTotals(c.Stats, c.Existed, clock(c.From)) + "."
-	})
+	compared.Totals = sentence(func(clock func(time.Time) string) string { return totals(c, clock) })
 	if c.HiddenN > 0 {
 		compared.Hidden = printable.Line(hiddenText(c))
 	}

@@ -413,10 +413,16 @@ func (m *markdown) compared() {
 	if omitted > 0 {
 		m.note(counted(omitted, "further object") + " left out.")
 	}
-	m.note(mdText(render.StatTotals(c.Stats, c.Existed, m.clock(c.From)) + "."))
+	m.note(mdText(totals(c, m.clock)))
 	if c.HiddenN > 0 {
 		m.note(mdText(hiddenText(c)))
 	}
+}
+
+// totals counts the objects of a comparison.
+func totals(c *Compared, clock func(time.Time) string) string {
+	text := render.StatTotals(c.Stats, c.Existed, clock(c.From)) + ". " + render.InitialNote(c.Existed, clock(c.From))
+	return strings.TrimSpace(text)
 }
 
 // hiddenText describes the differences that only follow from others.

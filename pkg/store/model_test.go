@@ -128,11 +128,12 @@ func (m *model) checkScan(t *testing.T, s *store.Store) {
 	}
 }
 
-// state returns the expected state at a time.
-func (m *model) state(f history.Filter, at time.Time) map[history.ObjectRef]*history.Record {
+// state returns the expected state at a time, as it is known at another one.
+func (m *model) state(f history.Filter, at, until time.Time) map[history.ObjectRef]*history.Record {
 	state := map[history.ObjectRef]*history.Record{}
 	for _, r := range m.records {
-		if !r.Time.After(at) {
+		existed := r.Revision == 1 && r.Initial && !r.Created.After(at) && !r.Time.After(until)
+		if !r.Time.After(at) || existed {
 			state[r.Ref] = r
 		}
 	}
@@ -149,7 +150,7 @@ func (m *model) checkState(t *testing.T, s *store.Store) {
 	if to.Before(from) {
 		from, to = to, from
 	}
-	want, before := m.state(f, to), m.state(f, from)
+	want, before := m.state(f, to, to), m.state(f, from, to)
 	all := slices.SortedFunc(maps.Keys(want), history.ObjectRef.Compare)
 	for ref := range before {
 		if want[ref] == nil {
@@ -157,7 +158,7 @@ func (m *model) checkState(t *testing.T, s *store.Store) {
 		}
 	}
 	slices.SortFunc(all, history.ObjectRef.Compare)
-	limit, after := maybe(m, 50, 1+m.rng.IntN(8)), maybe(m, 30, m.ref())
+	limit, after, at := maybe(m, 50, 1+m.rng.IntN(8)), maybe(m, 30, m.ref()), to
 	var states []*history.Record
 	var differences []history.Difference
 	for _, ref := range all {
@@ -171,20 +172,29 @@ func (m *model) checkState(t *testing.T, s *store.Store) {
 			differences = append(differences, history.Difference{Before: before[ref], After: want[ref]})
 		}
 	}
+	if m.chance(50) { // the earlier state, as it is known at the later time
+		states = nil
+		for _, ref := range all {
+			if r := before[ref]; r != nil && ref.Compare(after) > 0 {
+				states = append(states, read(r, true))
+			}
+		}
+		at = from
+	}
 	if limit > 0 {
 		states, differences = states[:min(limit, len(states))], differences[:min(limit, len(differences))]
 	}
 	var got []*history.Record
 	for r, err := range s.State(t.Context(), history.StateScan{
-		Filter: f, At: to, After: after, Limit: limit, Bodies: true,
+		Filter: f, At: at, Until: to, After: after, Limit: limit, Bodies: true,
 	}) {
-		if m.tooOld(t, to, err) {
+		if m.tooOld(t, at, err) {
 			return
 		}
 		got = append(got, r)
 	}
 	if d := diff(states, got); d != "" {
-		t.Fatalf("state at %v of %+v, after %+v, limit %d (-want +got):\n%s", to, f, after, limit, d)
+		t.Fatalf("state at %v of %+v, until %v, after %+v, limit %d (-want +got):\n%s", at, f, to, after, limit, d)
 	}
 	var compared []history.Difference
 	sc := history.CompareScan{Filter: f, From: from, To: to, After: after, Limit: limit, Bodies: true}

@@ -48,8 +48,9 @@ type walkedResource struct {
 
 // candidate is an object with its head.
 type candidate struct {
-	ref  history.ObjectRef
-	head codec.Head
+	ref     history.ObjectRef
+	created time.Time // zero if it is unknown
+	head    codec.Head
 	// changed is its newest version in the interval of the walk's changes. It
 	// has no time if that is not known.
 	changed indexHit
@@ -410,6 +411,7 @@ func (w *objectWalk) setPlace(c *candidate, id *codec.Identity) (selected bool, 
 	if w.plan.namespace != nil && *w.plan.namespace != id.Namespace || !w.plan.view.containObject(*id) {
 		return false, nil
 	}
+	c.created = creation(*id)
 	c.ref, err = w.r.ref(*id)
 	return err == nil, err
 }
@@ -448,28 +450,70 @@ func (n *numbered) candidate(w *objectWalk) (c candidate, selected bool, err err
 // stateMoment is the time of a state.
 type stateMoment struct {
 	before uint64 // the first time after it
+	// known is the first time after which the first version of an object does
+	// not belong to the state, as in [history.StateScan.Until].
+	known uint64
 	// later is an object number. Objects with this number or a higher one were
 	// recorded first after the moment. It is 0 until it is needed.
 	later uint64
 }
 
-// absent reports whether a head shows that its object did not exist.
-func (w *objectWalk) absent(h *codec.Head, at *stateMoment) (bool, error) {
+// absent reports whether a head shows that its object did not exist. last is
+// the moment up to which first versions belong to the state.
+func (w *objectWalk) absent(h *codec.Head, at, last *stateMoment) (bool, error) {
 	if h.Last.TS != 0 && h.Last.TS < at.before {
 		return !h.Alive, nil
 	}
-	return w.createdSince(h.Object, at)
+	return w.createdSince(h.Object, last)
 }
 
 // versionAt returns the version that an object had at a moment. The result is
 // false if the object did not exist.
 func (w *objectWalk) versionAt(o *candidate, at *stateMoment) (h indexHit, exists bool, err error) {
-	if ts := o.head.Last.TS; ts == 0 || ts >= at.before {
-		if later, err := w.createdSince(o.head.Object, at); later || err != nil {
+	ts := o.head.Last.TS
+	if ts != 0 && ts < at.before {
+		return w.r.versionBefore(&o.head, at.before)
+	}
+	later, err := w.createdSince(o.head.Object, at)
+	if err == nil && !later {
+		h, exists, err = w.r.versionBefore(&o.head, at.before)
+	}
+	if exists || err != nil {
+		return h, exists, err
+	}
+	return w.initialVersion(o, at)
+}
+
+// initialVersion returns the first version of an object that existed at a
+// moment and was first observed later. The result is false for other objects.
+func (w *objectWalk) initialVersion(o *candidate, at *stateMoment) (h indexHit, exists bool, err error) {
+	if o.created.After(moment(at.before - 1)) {
+		return h, false, nil
+	}
+	e := key.Entry{Class: key.Record, Object: o.head.Object}
+	known := min(at.known, w.r.s.last.Load()+1)
+	for ts := at.before; ts < known; ts = key.Start(uint32(key.Day(ts)) + 1) {
+		first, found, err := w.r.first(e, key.Day(ts))
+		switch {
+		case w.r.droppedMeanwhile(key.Day(ts)):
+			return h, false, errDropped
+		case err != nil:
 			return h, false, err
+		case found && (first < at.before || first >= known):
+			return h, false, nil
+		case found:
+			h.Entry, h.TS = e, first
+			if h.meta, err = w.r.meta(h.Entry); err != nil {
+				return h, false, err
+			}
+			first, err := codec.DecodeOutline(h.meta)
+			if err != nil || !first.Initial || first.Revision != 1 {
+				return h, false, err
+			}
+			return h.existing()
 		}
 	}
-	return w.r.versionBefore(&o.head, at.before)
+	return h, false, nil
 }
 
 // versionBefore returns the newest version before a time of the object with a

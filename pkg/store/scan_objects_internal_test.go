@@ -80,6 +80,11 @@ func (w *town) live(n int) {
 			Object: fmt.Appendf(nil, `{"metadata":{"creationTimestamp":%q},"n":%d}`, created.Format(time.RFC3339),
 				w.rng.IntN(1000)),
 		}
+		if before := w.newest[ref]; before == nil && w.rng.IntN(3) == 0 {
+			created = w.now.Add(-time.Duration(w.rng.IntN(50)) * time.Hour)
+			r.Initial, r.Created = true, created
+			r.Object = fmt.Appendf(nil, `{"metadata":{"creationTimestamp":%q}}`, created.Format(time.RFC3339))
+		}
 		w.newest[ref] = r
 		w.records = append(w.records, r)
 		batch.Versions = append(batch.Versions, history.NewVersion{Record: r})
@@ -127,12 +132,16 @@ func (w *town) filter() (f history.Filter) {
 	return f
 }
 
-// at returns the versions of a state that a filter selects, in order.
-func (w *town) at(at time.Time, f history.Filter) map[history.ObjectRef]*history.Record {
+// at returns the versions of a state that a filter selects, as it is known at a
+// later time.
+func (w *town) at(at, until time.Time, f history.Filter) map[history.ObjectRef]*history.Record {
 	state := map[history.ObjectRef]*history.Record{}
 	for _, r := range w.records {
-		if r.Time.After(at) {
+		if r.Time.After(until) {
 			break
+		}
+		if r.Time.After(at) && (r.Revision > 1 || !r.Initial || r.Created.After(at)) {
+			continue
 		}
 		if state[r.Ref] = r; r.Verb == history.Delete || !f.Matches(r) {
 			delete(state, r.Ref)
@@ -253,12 +262,12 @@ func (w *town) check() {
 	if from.After(to) {
 		from, to = to, from
 	}
-	after := w.at(to, f)
+	after := w.at(to, to, f)
 	want := ordered(func(ref history.ObjectRef) string { return text(after[ref]) }, after)
 	if got := w.state(to, f, limit); !slices.Equal(got, want) {
 		w.t.Errorf("state at %s, limit %d, %+v:\ngot  %q\nwant %q", to, limit, f, got, want)
 	}
-	before := w.at(from, f)
+	before := w.at(from, to, f)
 	want = ordered(func(ref history.ObjectRef) string {
 		if before[ref] == after[ref] {
 			return ""

@@ -32,8 +32,10 @@ func (s *Store) State(ctx context.Context, sc history.StateScan) iter.Seq2[*hist
 func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func(*history.Record) error) error {
 	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
 		at := stateMoment{before: timestamp(sc.At) + 1}
-		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at) }
-		w.later, w.before = func() (uint64, error) { return w.firstCreated(&at) }, at.before
+		at.known = max(at.before, timestamp(sc.Until)+1)
+		last := stateMoment{before: at.known}
+		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at, &last) }
+		w.later, w.before = func() (uint64, error) { return w.firstCreated(&last) }, at.before
 		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
 		hits := func(f func(indexHit) error) error {
 			return w.each(sc.After, sc.Limit, func(o *candidate) error {
@@ -81,6 +83,7 @@ func (s *Store) readDifferences(
 ) error {
 	return s.walkObjects(ctx, sc.Filter, sc.From, func(w *objectWalk) error {
 		from, to := stateMoment{before: timestamp(sc.From) + 1}, stateMoment{before: timestamp(sc.To) + 1}
+		from.known, to.known = to.before, to.before
 		w.later, w.before = func() (uint64, error) { return w.firstCreated(&to) }, from.before
 		w.changes = &span{from: from.before, to: to.before - 1}
 		w.skip = func(h *codec.Head) (bool, error) {

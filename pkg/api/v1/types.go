@@ -193,6 +193,9 @@ type Comparison struct {
 // ObjectCount is a number of objects.
 type ObjectCount struct {
 	Objects int `json:"objects"` // the number
+	// Initial is how many of them were first observed after From, when their
+	// recording began. They are compared with their first versions.
+	Initial int `json:"initial,omitempty"`
 	// Relation is [AtLeast] if there are more objects.
 	Relation string `json:"relation,omitempty"`
 }

@@ -19,7 +19,8 @@ type Why struct {
 	// HealthyUntil is the newest time before the onset at which the object was
 	// healthy. It is absent if it never was, as far as it is recorded.
 	HealthyUntil *time.Time `json:"healthyUntil,omitempty"`
-	// Searched is the start of the time in which changes were searched.
+	// Searched is the start of the time in which changes were searched. It is
+	// not before the start of the history.
 	Searched *time.Time `json:"searched,omitempty"`
 	// Causes are the changes that may have caused the symptoms, the likeliest
 	// first.

@@ -56,7 +56,7 @@ func reservedOnlyByName(s *subject) {
 			if n, _, err := s.Count(s.t.Context(), f, 1_000_000); n != want || err != nil {
 				s.t.Errorf("records %s: got count %d, error %v, want %d", what, n, err, want)
 			}
-			s.same("state of records "+what, read(false, stateOf(records, f, last)...),
+			s.same("state of records "+what, read(false, stateOf(records, f, last, last)...),
 				s.state(history.StateScan{Filter: f, At: last}))
 			changed := differencesOf(records, f, before, last)
 			if got := s.differences(history.CompareScan{Filter: f, From: before, To: last}); len(got) != len(changed) {

@@ -13,12 +13,16 @@ import (
 
 // stateOf returns the state of records at a time, by its definition: the newest
 // version of each object, without deletions, as far as the filter selects them.
-func stateOf(records []*history.Record, f history.Filter, at time.Time) (state []*history.Record) {
-	newest := map[history.ObjectRef]*history.Record{}
+// An object that was first observed later, up to another time, has its first
+// version if it existed before.
+func stateOf(records []*history.Record, f history.Filter, at, until time.Time) (state []*history.Record) {
+	newest, known := map[history.ObjectRef]*history.Record{}, map[history.ObjectRef]bool{}
 	for _, r := range records {
-		if !r.Time.After(at) {
+		existed := !known[r.Ref] && r.Initial && !r.Created.After(at) && !r.Time.After(until)
+		if !r.Time.After(at) || existed {
 			newest[r.Ref] = r
 		}
+		known[r.Ref] = true
 	}
 	for _, r := range newest {
 		if r.Verb != history.Delete && f.Matches(r) {
@@ -38,10 +42,10 @@ func differencesOf(records []*history.Record, f history.Filter, from, to time.Ti
 		}
 		return by[r.Ref]
 	}
-	for _, r := range stateOf(records, f, from) {
+	for _, r := range stateOf(records, f, from, to) {
 		of(r).Before = r
 	}
-	for _, r := range stateOf(records, f, to) {
+	for _, r := range stateOf(records, f, to, to) {
 		of(r).After = r
 	}
 	for _, d := range by {
@@ -92,14 +96,18 @@ func stateHasVersionsOfItsTime(s *subject) {
 	for what, f := range filters(records) {
 		for _, at := range moments(records) {
 			got := s.state(history.StateScan{Filter: f, At: at})
-			s.same(fmt.Sprintf("state at %s of records %s", at, what), read(false, stateOf(records, f, at)...), got)
+			s.same(fmt.Sprintf("state at %s of records %s", at, what), read(false, stateOf(records, f, at, at)...), got)
+			until := at.Add(20 * time.Hour)
+			got = s.state(history.StateScan{Filter: f, At: at, Until: until})
+			s.same(fmt.Sprintf("state at %s of records %s, as it is known at %s", at, what, until),
+				read(false, stateOf(records, f, at, until)...), got)
 		}
 	}
 	s.reopen()
 	for _, at := range moments(records) {
 		got := s.state(history.StateScan{At: at, Bodies: true})
 		s.same(fmt.Sprintf("state at %s after reopening", at),
-			read(true, stateOf(records, history.Filter{}, at)...), got)
+			read(true, stateOf(records, history.Filter{}, at, at)...), got)
 	}
 }
 
@@ -116,7 +124,7 @@ func statePagesAreComplete(s *subject) {
 		narrow(&f)
 		for i, to := range at {
 			for _, limit := range []int{1, 3} {
-				want := read(true, stateOf(records, f, to)...)
+				want := read(true, stateOf(records, f, to, to)...)
 				got := s.statePages(history.StateScan{Filter: f, At: to, Limit: limit, Bodies: true})
 				s.same(fmt.Sprintf("state at %s of records %s, by %d", to, what, limit), want, got)
 			}
@@ -202,7 +210,8 @@ func stateOfRetentionOnly(s *subject) {
 		s.t.Helper()
 		for _, at := range []time.Time{oldest, s.midnight(5), records[len(records)-1].Time, s.now} {
 			got := s.state(history.StateScan{At: at, Bodies: true})
-			s.same(fmt.Sprintf("%s, state at %s", when, at), read(true, stateOf(records, history.Filter{}, at)...), got)
+			s.same(fmt.Sprintf("%s, state at %s", when, at),
+				read(true, stateOf(records, history.Filter{}, at, at)...), got)
 			want := differencesOf(records, history.Filter{}, oldest, at)
 			if d := cmp.Diff(want, s.differences(history.CompareScan{From: oldest, To: at, Bodies: true})); d != "" {
 				s.t.Errorf("%s, differences until %s (-want +got):\n%s", when, at, d)

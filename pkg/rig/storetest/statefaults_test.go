@@ -63,6 +63,11 @@ func stateFaults() []fault {
 			changeState(func(sc *history.StateScan) { sc.After.UID = "" }),
 		},
 		{
+			"omits objects that were first observed after a state's time",
+			[]string{"StateHasVersionsOfItsTime"},
+			changeState(func(sc *history.StateScan) { sc.Until = time.Time{} }),
+		},
+		{
 			"compares with the version before",
 			[]string{"ComparisonIsDifferenceOfStates"},
 			changeCompare(func(sc *history.CompareScan) { sc.From = sc.From.Add(-1) }),
@@ -77,6 +82,20 @@ func stateFaults() []fault {
 			[]string{"ComparisonIsDifferenceOfStates"},
 			changeCompare(func(sc *history.CompareScan) { sc.View = nil }),
 		},
+		{"takes a first observation for a creation", []string{"ComparisonIsDifferenceOfStates"}, func(b *broken) {
+			b.compare = func(ctx context.Context, sc history.CompareScan) changes {
+				return func(yield func(history.Difference, error) bool) {
+					for d, err := range b.Log.Compare(ctx, sc) {
+						if err == nil && d.After != nil && d.Before != nil && d.Before.Time.After(sc.From) {
+							d.Before = nil
+						}
+						if !yield(d, err) {
+							return
+						}
+					}
+				}
+			}
+		}},
 		{"omits deletions", []string{"ComparisonIsDifferenceOfStates"}, func(b *broken) {
 			b.compare = func(ctx context.Context, sc history.CompareScan) changes {
 				return func(yield func(history.Difference, error) bool) {

@@ -13,6 +13,7 @@ import (
 // the day dictionary nor the object's identity.
 type Outline struct {
 	Verb          history.Verb
+	Initial       bool
 	Revision      uint64
 	Kind          uint16
 	Parts         uint16
@@ -25,7 +26,7 @@ func DecodeOutline(meta []byte) (Outline, error) {
 	r := binval.NewReader(meta)
 	_, same := readHead(r, &rec)
 	o := Outline{Kind: r.Uint16(), Parts: r.Uint16(), SameRelations: same}
-	o.Verb, o.Revision = rec.Verb, r.Uvarint()
+	o.Verb, o.Initial, o.Revision = rec.Verb, rec.Initial, r.Uvarint()
 	return o, r.Err()
 }
 
