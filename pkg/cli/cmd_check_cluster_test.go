@@ -44,7 +44,8 @@ resources:
 	url := "http://" + recordertest.RunDaemon(t, cluster.Config(), config).Address()
 	recordertest.Eventually(t, "the recorder is in sync", func() (bool, string) {
 		_, stdout, _ := i.run("check --recorder-url " + url)
-		return strings.Contains(stdout, "✓ kinds       2 kinds recorded; not configured: "), stdout
+		return strings.Contains(stdout, "✓ kinds       2 kinds recorded; not configured: ") &&
+			strings.Contains(stdout, "begins at "), stdout
 	})
 	wantFindings("check --recorder-url "+url, 0,
 		"✓ version     kubectl-watchhistory v1.2.3, recorder unknown, running for ",

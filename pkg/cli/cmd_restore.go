@@ -18,10 +18,11 @@ type restoreOptions struct {
 	*connection
 	output
 
-	at     moment
-	uid    string
-	dryRun string
-	yes    bool
+	document documentOutput
+	at       moment
+	uid      string
+	dryRun   string
+	yes      bool
 }
 
 // The values of --dry-run.
@@ -44,16 +45,20 @@ func newRestore(conn *connection) *cobra.Command {
 			step in a dry run. --dry-run=client prints the plan from the record alone.
 
 			create and update are done, = is as it was. skip is what controllers make again from other
-			objects, and Jobs that had finished. keep was created since; nothing is ever deleted. CANNOT
-			is what can't be brought back: values of Secrets are recorded as hashes only. UNKNOWN lists
-			types that were not recorded. If anything can't be brought back, the exit code is 1.
+			objects, and Jobs that had finished. keep was created since; nothing is ever deleted. release
+			makes the volume of a deleted claim available to the claim again. CANNOT is what can't be
+			brought back: values of Secrets are recorded as hashes only. UNKNOWN lists types that were
+			not recorded. If anything can't be brought back, everything else is, and the exit code is 1.
 
 			What is written, is written with your own rights, from the namespace and the definitions of
 			types to what needs them. A Service gets a new address if its earlier one is in use. A claim
-			gets its volume back if that was kept, otherwise a new one. An object that exists is
-			replaced, except for its status, its finalizers and what controllers set; an autoscaler
-			keeps its replicas. It is safe to run the same command again: it
-			continues.`),
+			gets its volume back if that was kept, otherwise a new one. If you may not change volumes,
+			the plan has the command for an administrator. An object that exists is replaced, except for
+			its status, its finalizers and what controllers set; an autoscaler keeps its replicas. It is
+			safe to run the same command again: it continues.
+
+			-o json and yaml write the plan as a document, with --yes after it was done, with the result
+			of each step.`),
 		Example: examples(conn.env, `
 			# What would bring back a ConfigMap that was deleted? --yes does it.
 			watchhistory restore cm/feature-flags -n shop
@@ -85,6 +90,7 @@ func newRestore(conn *connection) *cobra.Command {
 	fs.Lookup("dry-run").NoOptDefVal = dryRunServer
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Do it.")
 	o.addStyleFlags(cmd)
+	o.document.addFormatFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("dry-run",
 		cobra.FixedCompletions([]string{dryRunServer, dryRunClient}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("uid", conn.completeUIDs)
@@ -107,6 +113,9 @@ func (o *restoreOptions) validate() error {
 	case o.yes && o.dryRun != "":
 		return withAdvice("Leave out one of them.", "--yes and --dry-run exclude each other")
 	}
+	if err := o.document.validate(); err != nil {
+		return err
+	}
 	return o.validateColor()
 }
 
@@ -118,7 +127,7 @@ func (o *restoreOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		r := &restoration{restoreOptions: o, session: s}
+		r := &restoration{restoreOptions: o, session: s, results: map[*restore.Step]string{}}
 		if err := r.open(); err != nil {
 			return err
 		}
@@ -198,10 +207,15 @@ type restoration struct {
 	place     history.NamespaceScope // of the objects
 	objects   []*restore.Object      // as they were
 	from      map[restore.Key]string // the versions of named objects, for people
+	revisions map[restore.Key]uint64 // of named objects
 	now       restore.State          // as they were recorded last
 	unknown   []string               // types that were not recorded
 	namespace string                 // that is restored, or ""
 	at        time.Time              // of the namespace
+	deleted   time.Time              // when the namespace was deleted, or the zero time
+
+	results     map[*restore.Step]string // with --yes
+	interrupted bool
 }
 
 // open connects to the cluster of the kubeconfig. With --dry-run=client, the

@@ -37,8 +37,8 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 `
 
-// billingObjects are those of the namespace billing. Its volume is kept when
-// the claim is deleted.
+// billingObjects are those of the namespace billing, without billingSecret. Its
+// volume is kept when the claim is deleted.
 const billingObjects = `
 apiVersion: v1
 kind: PersistentVolume
@@ -62,11 +62,6 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings, namespace: billing, labels: {app: invoices}, annotations: {note: "a: b # c"}}
 data: {mode: fast, "on": "yes"}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: smtp, namespace: billing}
-stringData: {password: hunter2-hunter2}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -106,10 +101,25 @@ spec:
       containers:
       - name: web
         image: shop/invoices:1
-        envFrom: [{configMapRef: {name: settings}}, {secretRef: {name: smtp}}]
+        envFrom: [{configMapRef: {name: settings}}, {secretRef: {name: smtp, optional: true}}]
         volumeMounts: [{name: data, mountPath: /data}]
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 `
+
+// billingSecret is a Secret whose values are recorded as hashes.
+const billingSecret = `
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: smtp, namespace: billing}
+stringData: {password: hunter2-hunter2}
+`
+
+// inNamespace returns manifests of the namespace billing for another one.
+func inNamespace(namespace, manifests string) string {
+	return strings.NewReplacer("namespace: billing", "namespace: "+namespace, "name: billing-data",
+		"name: "+namespace+"-data").Replace(manifests)
+}
 
 // restorer runs state and restore against a cluster and its recorder.
 type restorer struct {
@@ -240,33 +250,47 @@ func (r *restorer) same(resource schema.GroupResource, namespace, object string,
 func TestRestore_Cluster(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{All: true, Nodes: 2})
 	r := newRestorer(t, cluster)
-	t.Run("namespace", func(t *testing.T) { r.on(t).namespace() })
+	t.Run("mistake", func(t *testing.T) { r.on(t).mistake() })
+	t.Run("hashes", func(t *testing.T) { r.on(t).hashes() })
+	t.Run("restricted", func(t *testing.T) { r.on(t).restricted() })
 	t.Run("objects", func(t *testing.T) { r.on(t).objects() })
 	t.Run("rights", func(t *testing.T) { r.on(t).rights() })
 	t.Run("terminating", func(t *testing.T) { r.on(t).terminating() })
 }
 
-// namespace deletes a namespace with the definition of one of its types, and
-// brings it back with one command.
-func (r *restorer) namespace() {
+// createBilling creates the objects of a namespace with their type, and returns
+// them as they were recorded when they were ready.
+func (r *restorer) createBilling(namespace, manifests string) map[string]map[string]any {
+	r.Helper()
 	r.kubectl(billingType, "apply", "-f", "-")
 	r.kubectl("", "wait", "--for=condition=Established", "crd/ledgers.billing.example")
-	r.kubectl("", "create", "namespace", "billing")
-	r.kubectl("", "label", "namespace", "billing", "team=money")
-	r.kubectl(billingObjects, "apply", "-f", "-")
-	ready := func(objects map[string]map[string]any) bool {
-		return field(objects["Deployment/invoices"], "status", "readyReplicas") == 2.0 &&
-			field(objects["PersistentVolumeClaim/data"], "status", "phase") == "Bound" &&
-			objects["Ledger/main"] != nil && objects["Ingress/invoices"] != nil && objects["Secret/smtp"] != nil &&
-			objects["ServiceAccount/default"] != nil && objects["ConfigMap/kube-root-ca.crt"] != nil
-	}
-	before := r.recorded("billing", "the namespace", ready)
-	r.kubectl("", "delete", "namespace", "billing", "--timeout=60s")
+	r.kubectl("", "create", "namespace", namespace)
+	r.kubectl("", "label", "namespace", namespace, "team=money")
+	r.kubectl(inNamespace(namespace, manifests), "apply", "-f", "-")
+	wantsSecret := strings.Contains(manifests, "kind: Secret")
+	return r.recorded(namespace, "the namespace", func(o map[string]map[string]any) bool {
+		return isBillingReady(o) && (o["Secret/smtp"] != nil || !wantsSecret)
+	})
+}
+
+// isBillingReady reports whether the objects of the namespace billing run.
+func isBillingReady(o map[string]map[string]any) bool {
+	return field(o["Deployment/invoices"], "status", "readyReplicas") == 2.0 &&
+		field(o["PersistentVolumeClaim/data"], "status", "phase") == "Bound" &&
+		o["Ledger/main"] != nil && o["Ingress/invoices"] != nil &&
+		o["ServiceAccount/default"] != nil && o["ConfigMap/kube-root-ca.crt"] != nil
+}
+
+// deleteBilling deletes a namespace and the definition of one of its types, and
+// waits until that is recorded.
+func (r *restorer) deleteBilling(namespace string) {
+	r.Helper()
+	r.kubectl("", "delete", "namespace", namespace, "--timeout=60s")
 	r.kubectl("", "delete", "crd", "ledgers.billing.example", "--timeout=60s")
-	r.recorded("billing", "the deletion", func(o map[string]map[string]any) bool { return len(o) == 0 })
+	r.recorded(namespace, "the deletion", func(o map[string]map[string]any) bool { return len(o) == 0 })
 	recordertest.Eventually(r.T, "the deletions of the namespace and the type are recorded", func() (bool, string) {
 		for resource, name := range map[string]string{
-			"namespaces": "billing", "customresourcedefinitions.apiextensions.k8s.io": "ledgers.billing.example",
+			"namespaces": namespace, "customresourcedefinitions.apiextensions.k8s.io": "ledgers.billing.example",
 		} {
 			page, err := r.client.Events(r.Context(), client.EventsQuery{
 				Resources: []string{resource}, Name: name, Order: history.NewestFirst, Limit: 1, Summary: true,
@@ -277,32 +301,15 @@ func (r *restorer) namespace() {
 		}
 		return true, ""
 	})
+}
 
-	plan := []string{
-		`^namespace/billing: deleted at .*\d\d:\d\d:\d\d; \d+ objects in it at .*\d\d:\d\d:\d\d$`,
-		`^  create +namespace/billing`,
-		`^  create +customresourcedefinition/ledgers.billing.example +other objects need it$`,
-		`^  create +configmap/settings`, `^  create +deployment/invoices`, `^  create +ledger/main`,
-		`^  create +service/invoices +with its address 10\.\d+\.\d+\.\d+ if that is free$`,
-		`^  create +persistentvolumeclaim/data +bound to its volume billing-data once that is released: kubectl patch`,
-		`^  skip +\d objects +made by controllers: .*serviceaccount/default`, `replicaset/invoices-`, `pod ×2`,
-		`^  CANNOT +secret/smtp +only hashes are recorded of password: set the values yourself$`,
-		`^error: 1 object can't be brought back$`,
-	}
-	r.expect(1, "restore ns/billing", append(plan, `^Nothing was changed. --yes creates \d+ objects and updates 0.$`,
-		`^\d+ objects can't be validated before the namespace or the type exists.$`)...)
-	r.expect(1, "restore ns/billing --dry-run=client", plan...)
-	if namespaces := r.kubectl("", "get", "namespaces", "-o", "name"); strings.Contains(namespaces, "billing") {
-		r.Errorf("got the namespaces %s after dry runs, want none that was created", namespaces)
-	}
-
-	r.expect(1, "restore ns/billing --yes", `^namespace/billing created$`, `^ledger/main created$`,
-		`^service/invoices created$`, `^error: \d+ of \d+ objects restored, 1 can't be brought back$`)
-	r.kubectl(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"smtp","namespace":"billing"},`+
-		`"stringData":{"password":"another-one"}}`, "apply", "-f", "-")
-	r.kubectl("", "patch", "pv", "billing-data", "--type=json", "-p", `[{"op":"remove","path":"/spec/claimRef/uid"}]`)
-	r.kubectl("", "wait", "--for=condition=Available", "deploy/invoices", "-n", "billing", "--timeout=60s")
-	r.recorded("billing", "the restored namespace", ready)
+// expectBilling checks that a namespace is as it was before, and that it runs:
+// the claim is bound to its volume, the pods are ready, and the Service has
+// their addresses.
+func (r *restorer) expectBilling(namespace string, before map[string]map[string]any) {
+	r.Helper()
+	r.kubectl("", "wait", "--for=condition=Available", "deploy/invoices", "-n", namespace, "--timeout=60s")
+	r.recorded(namespace, "the restored namespace", isBillingReady)
 	for object, of := range map[string]struct{ group, resource, key string }{
 		"configmap/settings":         {"", "configmaps", "ConfigMap/settings"},
 		"serviceaccount/invoices":    {"", "serviceaccounts", "ServiceAccount/invoices"},
@@ -312,22 +319,158 @@ func (r *restorer) namespace() {
 		"ingress/invoices":           {"networking.k8s.io", "ingresses", "Ingress/invoices"},
 		"deployment/invoices":        {"apps", "deployments", "Deployment/invoices"},
 	} {
-		r.same(schema.GroupResource{Group: of.group, Resource: of.resource}, "billing", object, before[of.key])
+		r.same(schema.GroupResource{Group: of.group, Resource: of.resource}, namespace, object, before[of.key])
 	}
-	if labels := field(r.live("", "namespace/billing"), "metadata", "labels", "team"); labels != "money" {
+	if labels := field(r.live("", "namespace/"+namespace), "metadata", "labels", "team"); labels != "money" {
 		r.Errorf("namespace: got the label %v, want money", labels)
 	}
+	r.expectBound(namespace)
+	recordertest.Eventually(r.T, "the Service has the addresses of both pods", func() (bool, string) {
+		got := r.kubectl("", "get", "endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name=invoices",
+			"-o", "jsonpath={range .items[*].endpoints[?(@.conditions.ready==true)]}{.addresses[0]} {end}")
+		return len(strings.Fields(got)) == 2, "ready addresses: " + got
+	})
+}
 
+// expectBound checks that the claim of a namespace and its volume are bound to
+// each other.
+func (r *restorer) expectBound(namespace string) {
+	r.Helper()
+	recordertest.Eventually(r.T, "the claim is bound to its volume", func() (bool, string) {
+		claim, volume := r.live(namespace, "pvc/data"), r.live("", "pv/"+namespace+"-data")
+		return field(claim, "status", "phase") == "Bound" && field(claim, "spec", "volumeName") == namespace+"-data" &&
+			field(volume, "spec", "claimRef", "uid") == field(claim, "metadata", "uid"), fmt.Sprint(claim["status"])
+	})
+}
+
+// mistake deletes a namespace with the definition of one of its types, and
+// brings it back with one command.
+func (r *restorer) mistake() {
+	before := r.createBilling("billing", billingObjects)
+	r.deleteBilling("billing")
+
+	plan := []string{
+		`^namespace/billing: deleted at .*\d\d:\d\d:\d\d; \d+ objects in it at .*\d\d:\d\d:\d\d$`,
+		`^  create +namespace/billing`,
+		`^  create +customresourcedefinition/ledgers.billing.example +other objects need it$`,
+		`^  create +configmap/settings`, `^  create +deployment/invoices`, `^  create +ledger/main`,
+		`^  create +service/invoices +with its address 10\.\d+\.\d+\.\d+ if that is free$`,
+		`^  release +persistentvolume/billing-data +was bound to the deleted claim billing/data$`,
+		`^  create +persistentvolumeclaim/data +bound to its volume billing-data once that is released$`,
+		`^  skip +\d objects +made by controllers: .*serviceaccount/default`, `replicaset/invoices-`, `pod ×2`,
+		`^Nothing was changed. --yes creates \d+ objects, updates 0 and releases 1 volume.$`,
+	}
+	r.expect(0, "restore ns/billing", append(plan,
+		`^\d+ objects can't be validated before the namespace or the type exists.$`)...)
+	r.expect(0, "restore ns/billing --dry-run=client", plan...)
+	if namespaces := r.kubectl("", "get", "namespaces", "-o", "name"); strings.Contains(namespaces, "billing") {
+		r.Errorf("got the namespaces %s after dry runs, want none that was created", namespaces)
+	}
+	if uid := field(r.live("", "pv/billing-data"), "spec", "claimRef", "uid"); uid == nil {
+		r.Error("got a volume that is released after dry runs, want one that is not")
+	}
+
+	r.expect(0, "restore ns/billing --yes", `^namespace/billing created$`, `^ledger/main created$`,
+		`^service/invoices created$`, `^persistentvolume/billing-data released$`,
+		`^\d+ objects restored, 1 volume released.$`)
+	r.expectBilling("billing", before)
+
+	// The same command, and one with the time, have nothing more to do.
 	versions := func() string {
-		return r.kubectl("", "get", "ns,cm,svc,pvc,sa,ledger,secret", "-n", "billing", "-o",
+		return r.kubectl("", "get", "ns,cm,svc,pvc,pv,sa,ledger,secret", "-n", "billing", "-o",
 			"jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion} {end}")
 	}
 	earlier := versions()
 	at := time.Now().UTC().Format(time.RFC3339Nano)
-	r.expect(0, "restore ns/billing --yes --at "+at, `^  = +\d+ objects +as they were$`, `^Nothing to do: `)
+	for _, args := range []string{"restore ns/billing --yes", "restore ns/billing --yes --at " + at} {
+		r.expect(0, args, `^  = +\d+ objects +as they were$`, `^Nothing to do: `)
+	}
 	if later := versions(); later != earlier {
 		r.Errorf("a second run: got the versions\n%s\nwant\n%s", later, earlier)
 	}
+}
+
+// hashes brings a namespace back with a Secret whose values are not recorded.
+func (r *restorer) hashes() {
+	before := r.createBilling("hashed", billingObjects+billingSecret)
+	r.deleteBilling("hashed")
+	plan := []string{
+		`^  CANNOT +secret/smtp +only hashes are recorded of password$`,
+		`^ +Set the values yourself: kubectl create secret generic smtp -n hashed --from-literal=password=VALUE$`,
+	}
+	r.expect(1, "restore ns/hashed", append(plan, `^error: 1 object can't be brought back: secret/smtp$`)...)
+	stdout := r.expect(1, "restore ns/hashed --yes", append(plan,
+		`^error: (\d+) of \d+ objects restored; 1 object can't be brought back: secret/smtp$`)...)
+	if n := strings.Count(stdout, " created\n"); n != 9 {
+		r.Errorf("got\n%s\nwant all 9 objects created but the Secret", stdout)
+	}
+	r.expectBilling("hashed", before)
+	r.kubectl("", "create", "secret", "generic", "smtp", "-n", "hashed", "--from-literal=password=another")
+	r.recorded("hashed", "the Secret", func(o map[string]map[string]any) bool { return o["Secret/smtp"] != nil })
+	r.expect(0, "restore ns/hashed --yes", `^  skip +1 object +created again; only hashes were recorded`)
+}
+
+// restricted restores as a user with all rights in one namespace, and none on
+// volumes.
+func (r *restorer) restricted() {
+	const namespace = "owned"
+	before := r.createBilling(namespace, billingObjects)
+	r.kubectl(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: everything, namespace: owned}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: jill, namespace: owned}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: everything}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jill}]
+`, "apply", "-f", "-")
+	r.recorded(namespace, "the binding", func(o map[string]map[string]any) bool { return o["RoleBinding/jill"] != nil })
+	at := time.Now().UTC().Format(time.RFC3339Nano)
+	r.kubectl("", "delete", "deploy,svc,pvc,ledger,ingress", "--all", "-n", namespace, "--timeout=60s")
+	r.kubectl("", "delete", "cm/settings", "sa/invoices", "-n", namespace)
+	r.recorded(namespace, "the deletion", func(o map[string]map[string]any) bool {
+		return o["Deployment/invoices"] == nil && o["PersistentVolumeClaim/data"] == nil &&
+			o["ConfigMap/settings"] == nil && o["ServiceAccount/invoices"] == nil && o["Ledger/main"] == nil &&
+			o["Ingress/invoices"] == nil && o["Service/invoices"] == nil
+	})
+
+	command := "restore ns/owned --at " + at
+	plan := []string{
+		`^  CANNOT +persistentvolume/owned-data +persistentvolumes "owned-data" is forbidden: User "jill" cannot get `,
+		`^ +An administrator can release it for the claim: kubectl patch pv owned-data `,
+		`^ +If it does not exist, create the claim with a new volume: .* state pvc/data -n owned --at `,
+		`^  create +persistentvolumeclaim/data +bound to its volume owned-data once that is released$`,
+	}
+	r.expect(1, command+" --as jill", append(plan,
+		`^error: 1 volume can't be released: persistentvolume/owned-data$`)...)
+	r.expect(1, command+" --as jill --yes", append(plan, `^persistentvolumeclaim/data created$`,
+		`^error: 7 of 7 objects restored; 1 volume can't be released: persistentvolume/owned-data$`)...)
+	if phase := field(r.live(namespace, "pvc/data"), "status", "phase"); phase != "Pending" {
+		r.Errorf("got a claim that is %v, want Pending", phase)
+	}
+
+	// With the right to read volumes, the dry run of the patch is refused.
+	r.kubectl("", "create", "clusterrole", "see-volumes", "--verb=get", "--resource=persistentvolumes")
+	r.kubectl("", "create", "clusterrolebinding", "see-volumes", "--clusterrole=see-volumes", "--user=jill")
+	var stdout string
+	recordertest.Eventually(r.T, "the right is in force", func() (bool, string) {
+		_, stdout, _ = r.run(strings.Fields(command + " --as jill --yes")...)
+		return strings.Contains(stdout, `User "jill" cannot patch resource "persistentvolumes"`), stdout
+	})
+	patch := regexp.MustCompile(`kubectl patch pv owned-data --type=json -p '(.*)'`).FindStringSubmatch(stdout)
+	if patch == nil {
+		r.Fatalf("got\n%s\nwant a command for an administrator", stdout)
+	}
+	r.kubectl("", "patch", "pv", "owned-data", "--type=json", "-p", patch[1], "--dry-run=server")
+
+	// An administrator continues with the same command.
+	r.expect(0, command, `^  release +persistentvolume/owned-data `, `^  = +\d+ objects +as they were$`,
+		`^Nothing was changed. --yes creates 0 objects, updates 0 and releases 1 volume.$`)
+	r.expect(0, command+" --yes", `^persistentvolume/owned-data released$`, `^1 volume released.$`)
+	r.expectBilling(namespace, before)
 }
 
 // objects sets objects back that exist, and one that was deleted.
@@ -436,7 +579,7 @@ func (r *restorer) rights() {
 	}
 	r.expect(1, "restore cm/flags deploy/front -n limited --as jane", want...)
 	r.expect(1, "restore cm/flags deploy/front -n limited --as jane --yes", append(want, `^configmap/flags created$`,
-		`^error: 1 of 1 object restored, 1 can't be brought back$`)...)
+		`^error: 1 of 2 objects restored; 1 object can't be brought back: deployment/front$`)...)
 	r.same(schema.GroupResource{Resource: "configmaps"}, namespace, "configmap/flags", at["ConfigMap/flags"])
 	if names := r.kubectl("", "get", "deploy", "-n", namespace, "-o", "name"); names != "" {
 		r.Errorf("got %s, want no Deployment", names)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,14 +17,16 @@ import (
 )
 
 // carryOut writes the plan. With --yes it does it; otherwise it writes what the
-// API server's dry run shows.
+// API server's dry run shows. Whether a volume may be released is always
+// checked first: an administrator may have to do that.
 func (r *restoration) carryOut(ctx context.Context, plan *restore.Plan) error {
-	if r.cluster != nil && !r.yes {
-		for _, s := range plan.Steps {
-			r.cluster.Check(ctx, s)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
+	for _, s := range plan.Steps {
+		if r.cluster == nil || r.yes && s.Action != restore.Release {
+			continue
+		}
+		r.cluster.Check(ctx, s)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 	for _, s := range plan.Steps {
@@ -31,20 +34,25 @@ func (r *restoration) carryOut(ctx context.Context, plan *restore.Plan) error {
 			return unreachable(s.Err)
 		}
 	}
+	isText := r.document.format == ""
 	p := r.printer(&r.env, false, false)
-	rows, failed := r.rows(plan)
-	if err := p.Plan(r.heading, rows); err != nil {
-		return err
+	if isText {
+		if err := p.Plan(r.heading, r.rows(plan)); err != nil {
+			return err
+		}
 	}
 	if r.yes {
-		return r.apply(ctx, plan)
-	}
-	unchecked := 0
-	for _, s := range plan.Steps {
-		if s.Unchecked {
-			unchecked++
+		failed := r.apply(ctx, plan)
+		if err := r.writeDocument(plan); err != nil {
+			return err
 		}
-		if s.Action != restore.Update || s.Err != nil {
+		return failed
+	}
+	if err := r.writeDocument(plan); err != nil {
+		return err
+	}
+	for _, s := range plan.Steps {
+		if s.Action != restore.Update || s.Err != nil || !isText {
 			continue
 		}
 		before, after := s.Changes()
@@ -52,29 +60,77 @@ func (r *restoration) carryOut(ctx context.Context, plan *restore.Plan) error {
 			return err
 		}
 	}
-	return r.conclude(plan, unchecked, failed)
+	return r.conclude(plan)
 }
 
 // conclude writes what a dry run means, and returns the error for steps that
 // can't be done.
-func (r *restoration) conclude(plan *restore.Plan, unchecked, failed int) error {
+func (r *restoration) conclude(plan *restore.Plan) error {
+	unchecked := 0
+	var failed []*restore.Step
+	for _, s := range plan.Steps {
+		if s.Unchecked {
+			unchecked++
+		}
+		if cannot(s) {
+			failed = append(failed, s)
+		}
+	}
 	if unchecked > 0 {
 		r.env.note(fmt.Sprintf("%s can't be validated before the namespace or the type exists.",
 			plural(unchecked, "object")))
 	}
-	creates, updates := plan.Count(restore.Create), plan.Count(restore.Update)
+	creates, updates, releases := plan.Count(restore.Create), plan.Count(restore.Update), plan.Count(restore.Release)
 	switch {
+	case releases > 0:
+		r.env.note(fmt.Sprintf("Nothing was changed. --yes creates %s, updates %d and releases %s.",
+			plural(creates, "object"), updates, plural(releases, "volume")))
 	case creates+updates > 0:
 		r.env.note(fmt.Sprintf("Nothing was changed. --yes creates %s and updates %d.",
 			plural(creates, "object"), updates))
-	case failed == 0:
+	case len(failed) == 0:
 		r.env.note("Nothing to do: " + r.sameText(plan) + ".")
 	}
-	if failed > 0 {
-		return history.WithHint(history.Errorf(history.Invalid, "%s can't be brought back", plural(failed, "object")),
+	if len(failed) > 0 {
+		return history.WithHint(history.Errorf(history.Invalid, "%s", failedText(failed)),
 			"The lines with "+render.PlanCannot+" have the reasons.")
 	}
 	return nil
+}
+
+// cannot reports whether a step can't be done, although it should be.
+func cannot(s *restore.Step) bool { return s.Err != nil || s.Action == restore.Refuse }
+
+// namesInText is how many names of objects an error has.
+const namesInText = 3
+
+// failedText names what can't be brought back: objects and, separately, volumes
+// that can't be released.
+func failedText(steps []*restore.Step) string {
+	var objects, volumes []string
+	for _, s := range steps {
+		to := &objects
+		if s.Action == restore.Release {
+			to = &volumes
+		}
+		*to = append(*to, render.KindName(s.Kind, s.Name))
+	}
+	var parts []string
+	for _, of := range []struct {
+		names      []string
+		noun, what string
+	}{{objects, "object", "brought back"}, {volumes, "volume", "released"}} {
+		n := len(of.names)
+		if n == 0 {
+			continue
+		}
+		names := strings.Join(of.names[:min(n, namesInText)], ", ")
+		if n > namesInText {
+			names += fmt.Sprintf(" and %d more", n-namesInText)
+		}
+		parts = append(parts, fmt.Sprintf("%s can't be %s: %s", plural(n, of.noun), of.what, names))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // sameText describes a plan that has nothing to do.
@@ -86,8 +142,8 @@ func (r *restoration) sameText(plan *restore.Plan) string {
 	return fmt.Sprintf("%d objects are as they were", n)
 }
 
-// rows returns the rows of a plan, and how many steps can't be done.
-func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow, failed int) {
+// rows returns the rows of a plan.
+func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow) {
 	var skipped []string // reasons
 	byReason := map[string][][2]string{}
 	same := 0
@@ -98,7 +154,8 @@ func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow, failed in
 			text, advice := r.explain(s, s.Err)
 			row.Mark, row.Text = render.PlanCannot, append([]string{text}, strings.Split(advice, "\n")...)
 		case s.Action == restore.Refuse:
-			row.Mark, row.Text = render.PlanCannot, []string{refusal(s)}
+			text, advice := refusal(s)
+			row.Mark, row.Text = render.PlanCannot, []string{text, advice}
 		case s.Action == restore.Skip:
 			if byReason[s.Reason] == nil {
 				skipped = append(skipped, s.Reason)
@@ -109,13 +166,7 @@ func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow, failed in
 			same++
 			continue
 		default:
-			row.Mark, row.Text = render.PlanCreate, r.text(s)
-			if s.Action == restore.Update {
-				row.Mark = render.PlanUpdate
-			}
-		}
-		if row.Mark == render.PlanCannot {
-			failed++
+			row.Mark, row.Text = planMark(s.Action), r.text(s)
 		}
 		rows = append(rows, row)
 	}
@@ -144,7 +195,19 @@ func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow, failed in
 			Text: []string{"not recorded: " + strings.Join(r.unknown, ", ")},
 		})
 	}
-	return rows, failed
+	return rows
+}
+
+// planMark returns the mark of an action that changes the cluster.
+func planMark(action restore.Action) string {
+	switch action {
+	case restore.Update:
+		return render.PlanUpdate
+	case restore.Release:
+		return render.PlanRelease
+	default:
+		return render.PlanCreate
+	}
 }
 
 // createdSince returns the objects of the namespace that were created since, in
@@ -166,19 +229,37 @@ func (r *restoration) createdSince() (created []*restore.Object) {
 	return created
 }
 
-// refusal returns why an object with hashes can't be brought back.
-func refusal(s *restore.Step) string {
+// refusal returns why an object with hashes can't be brought back, and how to
+// set its values.
+func refusal(s *restore.Step) (text, advice string) {
 	var keys []string
 	for _, path := range s.Hashed {
 		keys = append(keys, strings.TrimPrefix(path, "data."))
 	}
-	return "only hashes are recorded of " + strings.Join(keys, ", ") + ": set the values yourself"
+	text = "only hashes are recorded of " + strings.Join(keys, ", ")
+	place := namespaceFlag(history.ScopeOf(s.Namespace))
+	switch isSecret := s.Kind == "Secret" && s.GVR.Group == ""; {
+	case s.Before != nil:
+		return text, "Set the values yourself: kubectl edit " + s.GVR.GroupResource().String() + " " + s.Name + place
+	case isSecret:
+		command := "kubectl create secret generic " + s.Name + place
+		if kind := textAt(s.Body, "type"); kind != "" && kind != "Opaque" {
+			command += " --type=" + kind
+		}
+		return text, "Set the values yourself: " + command + " --from-literal=" +
+			strings.Join(keys, "=VALUE --from-literal=") + "=VALUE"
+	default:
+		return text, "Set the values yourself."
+	}
 }
 
 // text returns what is known about a step that can be done.
 func (r *restoration) text(s *restore.Step) (lines []string) {
 	if from := r.from[s.Key()]; from != "" {
 		lines = append(lines, from)
+	}
+	if s.Action == restore.Release {
+		lines = append(lines, releaseText(s))
 	}
 	switch address := textAt(s.Body, "spec", "clusterIP"); {
 	case s.NewAddresses:
@@ -192,37 +273,59 @@ func (r *restoration) text(s *restore.Step) (lines []string) {
 	return append(lines, s.Notes...)
 }
 
+// releaseText returns which claim a volume is released from.
+func releaseText(s *restore.Step) string {
+	return "was bound to the deleted claim " + s.Claim.Namespace + "/" + s.Claim.Name
+}
+
+// errNoNamespace is the error of objects whose namespace can't be created.
+var errNoNamespace = errors.New("its namespace was not created")
+
 // apply does the plan, and writes a line for each object that was changed.
 func (r *restoration) apply(ctx context.Context, plan *restore.Plan) error {
-	total, done, failed := plan.Count(restore.Create)+plan.Count(restore.Update), 0, 0
+	total, done, released := 0, 0, 0 // objects, without volumes
+	var failed []*restore.Step
+	for _, s := range plan.Steps {
+		if s.Action != restore.Release && (s.Action.Writes() || cannot(s)) {
+			total++
+		}
+	}
 	broken := false // the namespace can't be created
 	for _, s := range plan.Steps {
 		switch {
-		case s.Err != nil || s.Action == restore.Refuse:
-			failed++
+		case !cannot(s) && !s.Action.Writes():
 			continue
-		case s.Action != restore.Create && s.Action != restore.Update:
-			continue
-		case broken:
-			failed++
+		case !cannot(s) && broken:
+			s.Err = errNoNamespace
+		}
+		if cannot(s) {
+			failed = append(failed, s)
 			continue
 		}
 		changed, err := r.cluster.Apply(ctx, s)
 		name := render.KindName(s.Kind, s.Name)
 		if ctx.Err() != nil {
+			r.results[s], r.interrupted = resultUnknown, true
 			r.env.note(fmt.Sprintf("Interrupted: %d of %s restored. Whether %s was is not known. "+
 				"Run the same command again to continue.", done, plural(total, "object"), name))
 			return ctx.Err()
 		}
 		if err != nil {
-			failed++
+			s.Err = err
+			failed = append(failed, s)
 			broken = s.GVR.GroupResource() == restore.Namespaces
 			text, advice := r.explain(s, err)
 			r.env.note("error: " + name + ": " + text)
 			r.env.note(advice)
 			continue
 		}
-		if done++; !changed {
+		if s.Action == restore.Release {
+			released++
+		} else {
+			done++
+		}
+		if r.results[s] = resultOf(s.Action); !changed {
+			r.results[s] = resultUnchanged
 			continue
 		}
 		if err := r.writeDone(s, name); err != nil {
@@ -230,28 +333,44 @@ func (r *restoration) apply(ctx context.Context, plan *restore.Plan) error {
 		}
 	}
 	switch {
-	case failed > 0:
-		return history.WithHint(history.Errorf(history.Invalid, "%s of %s restored, %d can't be brought back",
-			fmt.Sprint(done), plural(total, "object"), failed),
+	case len(failed) > 0:
+		return history.WithHint(history.Errorf(history.Invalid, "%d of %s restored; %s",
+			done, plural(total, "object"), failedText(failed)),
 			"Remove the causes, then run the same command again: it continues.")
-	case total == 0:
+	case total == 0 && released == 0:
 		r.env.note("Nothing to do: " + r.sameText(plan) + ".")
+	case total == 0:
+		r.env.note(plural(released, "volume") + " released.")
+	case released > 0:
+		r.env.note(fmt.Sprintf("%s restored, %s released.", plural(done, "object"), plural(released, "volume")))
 	default:
 		r.env.note(fmt.Sprintf("%s restored.", plural(done, "object")))
 	}
 	return nil
 }
 
+// resultOf returns the result of an action that was done.
+func resultOf(action restore.Action) string {
+	switch action {
+	case restore.Update:
+		return resultUpdated
+	case restore.Release:
+		return resultReleased
+	default:
+		return resultCreated
+	}
+}
+
 // writeDone writes that an object was changed, as kubectl does.
 func (r *restoration) writeDone(s *restore.Step, name string) error {
-	verb := "created"
-	if s.Action == restore.Update {
-		verb = "updated"
+	if r.document.format != "" {
+		return nil
 	}
+	text := name + " " + resultOf(s.Action)
 	if s.NewAddresses {
-		verb += " with a new address"
+		text += " with a new address"
 	}
-	return r.printer(&r.env, false, false).Line(name + " " + verb)
+	return r.printer(&r.env, false, false).Line(text)
 }
 
 // isAPIError reports whether an error is an answer of the API server.
@@ -263,13 +382,17 @@ func isAPIError(err error) bool {
 // isOwnError reports whether an error is one of package restore.
 func isOwnError(err error) bool {
 	return errors.Is(err, restore.ErrChanged) || errors.Is(err, restore.ErrBeingDeleted) ||
-		errors.Is(err, restore.ErrNotServed)
+		errors.Is(err, restore.ErrNotServed) || errors.Is(err, restore.ErrOtherPolicy) ||
+		errors.Is(err, restore.ErrLaterClaim)
 }
 
 // explain returns why a step can't be done, and what to do about it.
 func (r *restoration) explain(s *restore.Step, err error) (text, advice string) {
 	const again = "run the same command again."
 	text = strings.Join(strings.Fields(err.Error()), " ")
+	if s.Action == restore.Release {
+		return text, r.releaseAdvice(s)
+	}
 	resource := s.GVR.GroupResource()
 	verb := "create"
 	if s.Action == restore.Update {
@@ -308,4 +431,24 @@ func (r *restoration) explain(s *restore.Step, err error) (text, advice string) 
 	default:
 		return text, "To try again, " + again
 	}
+}
+
+// releaseAdvice returns how someone else can release the volume of a claim. The
+// command does nothing if the volume names another claim by then.
+func (r *restoration) releaseAdvice(s *restore.Step) string {
+	uid := firstText(textAt(s.Before, "spec", "claimRef", "uid"), s.Claim.UID())
+	const who = "An administrator can release it for the claim: "
+	advice := fmt.Sprintf(`%skubectl patch pv %s --type=json -p `+
+		`'[{"op":"test","path":"/spec/claimRef/uid","value":%q},{"op":"remove","path":"/spec/claimRef/uid"}]'`,
+		who, s.Name, uid)
+	if s.Before == nil { // it can't be read
+		at := "TIME"
+		if !r.at.IsZero() {
+			at = r.at.UTC().Format(time.RFC3339Nano)
+		}
+		advice += fmt.Sprintf("\nIf it does not exist, create the claim with a new volume: "+
+			"%s state pvc/%s -n %s --at %s -o yaml --strip | kubectl create -f -",
+			r.env.Name, s.Claim.Name, s.Claim.Namespace, at)
+	}
+	return advice
 }

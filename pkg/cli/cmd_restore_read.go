@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -24,7 +25,7 @@ func (r *restoration) read(ctx context.Context, targets []target) error {
 	if targets[0].isNamespace() {
 		return r.readNamespace(ctx, &targets[0])
 	}
-	r.from, r.now = map[restore.Key]string{}, restore.State{}
+	r.from, r.revisions, r.now = map[restore.Key]string{}, map[restore.Key]uint64{}, restore.State{}
 	for i := range targets {
 		if err := r.readObject(ctx, &targets[i]); err != nil {
 			return err
@@ -48,6 +49,7 @@ func (r *restoration) readObject(ctx context.Context, t *target) error {
 	}
 	o.Named = true
 	r.objects = append(r.objects, o)
+	r.revisions[o.Key()] = e.Revision
 	r.from[o.Key()] = fmt.Sprintf("as in revision %d of %s", e.Revision, r.clock(e.Timestamp))
 	if strings.Contains(string(e.ObjectChanges), "hmac-sha256:") {
 		now, err := r.session.state(ctx, []client.StateQuery{{
@@ -177,6 +179,9 @@ func (r *restoration) lastVersion(ctx context.Context, v *versions, t *target) (
 		case live != nil && restore.IsBeingDeleted(live):
 			return nil, isBeingDeleted(t.subject, r.session.namespace)
 		case live != nil || err != nil:
+			if earlier, err := r.beforeRestore(ctx, t, newest); earlier != nil || err != nil {
+				return earlier, err
+			}
 			example := t.arg + "#-2"
 			if t.isNamespace() {
 				example = t.arg + " --at 12:30"
@@ -193,6 +198,34 @@ func (r *restoration) lastVersion(ctx context.Context, v *versions, t *target) (
 		}
 	}
 	return v.beforeDeletion(ctx)
+}
+
+// beforeRestore returns what an object was that this command brought back after
+// its deletion, so that the same command continues. It returns nil for others.
+// newest is the newest version.
+func (r *restoration) beforeRestore(ctx context.Context, t *target, newest *v1.Event) (*v1.Event, error) {
+	v := newVersions(r.session, &r.env, t.subject, newest.UID)
+	first, err := v.exactly(ctx, history.ScopeOf(newest.Namespace), newest.UID, 1)
+	if err != nil || first[1] == nil || !slices.ContainsFunc(first[1].Managers, isRestore) {
+		return nil, err
+	}
+	uids, err := r.session.incarnations(ctx, t.subject)
+	i := slices.IndexFunc(uids, func(uid string) bool { return uid != newest.UID })
+	if err != nil || i < 0 {
+		return nil, err
+	}
+	v = newVersions(r.session, &r.env, t.subject, uids[i])
+	last, err := v.newestVersion(ctx)
+	if err != nil || last.Verb != history.Delete.String() {
+		return nil, err
+	}
+	return v.beforeDeletion(ctx)
+}
+
+// isRestore reports whether a manager is this command: install uses the same
+// name, and applies.
+func isRestore(m v1.Manager) bool {
+	return m.Manager == restore.FieldManager && m.Operation == string(metav1.ManagedFieldsOperationUpdate)
 }
 
 // isBeingDeleted returns the error for an object whose deletion has begun.
@@ -275,7 +308,7 @@ func (r *restoration) readNamespace(ctx context.Context, t *target) error {
 		return err
 	}
 	r.heading = fmt.Sprintf("namespace/%s at %s: %s", t.name, r.clock(r.at), plural(objects, "object"))
-	if !deleted.IsZero() {
+	if r.deleted = deleted; !deleted.IsZero() {
 		r.heading = fmt.Sprintf("namespace/%s: deleted at %s; %s in it at %s", t.name, r.clock(deleted),
 			plural(objects, "object"), r.clock(r.at))
 	}

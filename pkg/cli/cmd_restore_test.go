@@ -7,11 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -72,7 +75,8 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 	want := "namespace/shop: deleted at " + at(deleted) + "; 4 objects in it at " + at(deleted.Add(-1)) + `
   create   namespace/shop
   create   configmap/flags
-  CANNOT   configmap/hashed   only hashes are recorded of password: set the values yourself
+  CANNOT   configmap/hashed   only hashes are recorded of password
+                              Set the values yourself.
   skip     2 objects          made by controllers: configmap ×2
 `
 	for _, args := range [][]string{{"restore", "ns/shop"}, {"restore", "ns", "shop", "--at", "1h1m"}} {
@@ -81,7 +85,8 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 			_, stdout, _ = strings.Cut(stdout, "\n")
 			_, want, _ = strings.Cut(want, "\n")
 		}
-		if code != 1 || stdout != want || !strings.Contains(stderr, "error: 1 object can't be brought back\n") ||
+		if code != 1 || stdout != want ||
+			!strings.Contains(stderr, "error: 1 object can't be brought back: configmap/hashed\n") ||
 			!strings.Contains(stderr, "Nothing was changed. --yes creates 2 objects and updates 0.\n") {
 			t.Errorf("%q: got exit code %d and\n%s%s\nwant 1 and\n%s", args, code, stdout, stderr, want)
 		}
@@ -89,10 +94,12 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 }
 
 // apiServer is an API server whose answers a test chooses: faults that a real
-// one has only by chance.
+// one has only by chance. As a real one, it rejects writes with an old
+// resourceVersion.
 type apiServer struct {
 	*httptest.Server
 	objects map[string]string // by their paths
+	writes  []string          // the bodies of PUT and PATCH that were not dry runs
 	answer  func(http.ResponseWriter, *http.Request) bool
 }
 
@@ -107,8 +114,10 @@ func newAPIServer(t *testing.T) *apiServer {
 		body, _ := io.ReadAll(req.Body)
 		switch {
 		case s.answer(w, req):
-		case req.Method == http.MethodPost, req.Method == http.MethodPut:
-			_, _ = w.Write(bytes.ReplaceAll(body, []byte(`"resourceVersion":"8"`), []byte(`"resourceVersion":"9"`)))
+		case req.Method == http.MethodPost:
+			_, _ = w.Write(body)
+		case exists && (req.Method == http.MethodPut || req.Method == http.MethodPatch):
+			s.change(w, req, body)
 		case exists:
 			_, _ = io.WriteString(w, object)
 		case strings.HasPrefix(req.URL.Path, "/api/v1/namespaces/"):
@@ -119,6 +128,54 @@ func newAPIServer(t *testing.T) *apiServer {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// change does a PUT or a merge patch of an object, in its newest version.
+func (s *apiServer) change(w http.ResponseWriter, req *http.Request, body []byte) {
+	isDryRun := req.URL.Query().Has("dryRun")
+	if !isDryRun {
+		s.writes = append(s.writes, string(body))
+	}
+	live := s.objects[req.URL.Path]
+	if req.Method == http.MethodPatch {
+		var object, patch map[string]any
+		_, _ = json.Unmarshal([]byte(live), &object), json.Unmarshal(body, &patch)
+		mergePatch(object, patch)
+		body, _ = json.Marshal(object)
+	}
+	if versionOf(string(body)) != versionOf(live) {
+		s.refuse(w, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
+		return
+	}
+	version := `"resourceVersion":"` + versionOf(live)
+	answer := strings.Replace(string(body), version, version+"1", 1)
+	if !isDryRun {
+		s.objects[req.URL.Path] = answer
+	}
+	_, _ = io.WriteString(w, answer)
+}
+
+// mergePatch applies a JSON merge patch to an object.
+func mergePatch(object, patch map[string]any) {
+	for name, value := range patch {
+		inner, isObject := value.(map[string]any)
+		to, hasObject := object[name].(map[string]any)
+		switch {
+		case isObject && hasObject:
+			mergePatch(to, inner)
+		case value == nil:
+			delete(object, name)
+		default:
+			object[name] = value
+		}
+	}
+}
+
+// versionOf returns the resourceVersion of an object.
+func versionOf(document string) string {
+	var body metav1.PartialObjectMetadata
+	_ = json.Unmarshal([]byte(document), &body)
+	return body.ResourceVersion
 }
 
 // refuse answers with an error.
@@ -168,41 +225,226 @@ func TestRestore_InterruptSaysWhatWasDone(t *testing.T) {
 	}
 }
 
+// TestRestore_WritesDocuments checks the plan for programs, before and after it
+// is done.
+func TestRestore_WritesDocuments(t *testing.T) {
+	r, s := newRecording(t), newAPIServer(t)
+	const hash = "hmac-sha256:0123456789abcdef0123456789abcdef"
+	for name, rest := range map[string]string{
+		"changed": `},"data":{"a":"<1>"}`, "gone": `}`, "hashed": `},"data":{"key":"` + hash + `"}`, "same": `}`,
+	} {
+		r.writeConfigMap(time.Hour, history.Create, name, rest)
+	}
+	const path = "/api/v1/namespaces/shop/configmaps/"
+	live := func(name, rest string) {
+		s.objects[path+name] = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"` + name +
+			`","namespace":"shop","uid":"uid-` + name + `","resourceVersion":"7"}` + rest + `}`
+	}
+	live("changed", `,"data":{"a":"2"}`)
+	live("same", "")
+	refuse := false
+	s.answer = func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPost || !refuse {
+			return false
+		}
+		s.refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, "exceeded quota: small")
+		return true
+	}
+	const objects = "cm/changed#1 cm/gone#1 cm/hashed#1 cm/same#1"
+	type step struct{ name, action, result, failure string }
+	read := func(args string, wantCode int) (steps []step, applied bool, first map[string]any) {
+		code, stdout, stderr := s.restore(t.Context(), t, r, objects+args)
+		if code != wantCode {
+			t.Fatalf("%s: got exit code %d, want %d\n%s%s", args, code, wantCode, stdout, stderr)
+		}
+		var document struct {
+			Applied bool
+			Steps   []map[string]any
+		}
+		if err := yaml.UnmarshalStrict([]byte(stdout), &document); err != nil {
+			t.Fatalf("%s: got\n%s\nwhich can't be read: %v", args, stdout, err)
+		}
+		for _, s := range document.Steps {
+			text := func(name string) string {
+				value, _ := s[name].(string)
+				return value
+			}
+			steps = append(steps, step{text("resourceName"), text("action"), text("result"), text("error")})
+		}
+		return steps, document.Applied, document.Steps[0]
+	}
+	const hashes = "only hashes are recorded of key"
+	plan := []step{
+		{"changed", "update", "", ""},
+		{"gone", "create", "", ""},
+		{"hashed", "refuse", "", hashes},
+		{"same", "none", "", ""},
+	}
+	for _, args := range []string{" -o json", " -o yaml", " -o json --dry-run=server"} {
+		got, applied, first := read(args, 1)
+		if !slices.Equal(got, plan) || applied {
+			t.Errorf("%s: got %v (applied: %t), want %v", args, got, applied, plan)
+		}
+		want := map[string]any{
+			"action": "update", "group": "", "apiVersion": "v1", "kind": "ConfigMap", "resourceType": "configmaps",
+			"namespace": "shop", "resourceName": "changed", "revision": 1.0,
+			"changes": []any{map[string]any{"path": "data.a", "change": "changed", "old": "2", "new": "<1>"}},
+		}
+		if !cmp.Equal(first, want) {
+			t.Errorf("%s: got the step\n%v\nwant\n%v", args, first, want)
+		}
+	}
+	refuse = true
+	got, applied, _ := read(" -o json --yes", 1)
+	want := []step{
+		{"changed", "update", "updated", ""},
+		{"gone", "create", "failed", "exceeded quota: small"},
+		{"hashed", "refuse", "failed", hashes},
+		{"same", "none", "", ""},
+	}
+	if !slices.Equal(got, want) || !applied {
+		t.Errorf("done: got %v (applied: %t), want %v", got, applied, want)
+	}
+}
+
 // TestRestore_ContinuesAfterConflicts updates an object that a controller
 // changes at the same time, and one that a person changes.
 func TestRestore_ContinuesAfterConflicts(t *testing.T) {
 	const path = "/api/v1/namespaces/shop/configmaps/a"
 	live := func(version, data string) string {
-		return `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"shop","uid":"uid-a",
-			"resourceVersion":"` + version + `"},"data":{"a":"` + data + `"},"status":{"seen":"` + version + `"}}`
+		return `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"shop","uid":"uid-a",` +
+			`"resourceVersion":"` + version + `"},"data":{"a":"` + data + `"},"status":{"seen":"` + version + `"}}`
 	}
 	for name, c := range map[string]struct {
-		then string // the object after the first conflict
-		code int
-		want string
+		then   []string // the object after each read but the first
+		code   int
+		want   string
+		writes int
+		left   map[string]any // the data and the status of the object
 	}{
-		"status": {live("8", "2"), 0, "configmap/a updated\n"},
+		"status": {
+			[]string{live("8", "2")},
+			0, "\nconfigmap/a updated\n", 2,
+			map[string]any{"data": map[string]any{"a": "1"}, "status": map[string]any{"seen": "8"}},
+		},
+		"status, many times": {
+			[]string{live("8", "2"), live("9", "2"), live("10", "2"), live("11", "2")},
+			0, "\nconfigmap/a updated\n", 5,
+			map[string]any{"data": map[string]any{"a": "1"}, "status": map[string]any{"seen": "11"}},
+		},
 		"data": {
-			live("8", "3"), 1,
+			[]string{live("8", "3")},
+			1,
 			"error: configmap/a: the object was changed in the meantime\n" +
-				"To see what differs now, run the same command again.\n",
+				"To see what differs now, run the same command again.\n", 1,
+			map[string]any{"data": map[string]any{"a": "3"}, "status": map[string]any{"seen": "8"}},
+		},
+		"status, then data": {
+			[]string{live("8", "2"), live("9", "3")},
+			1,
+			"error: configmap/a: the object was changed in the meantime\n", 2,
+			map[string]any{"data": map[string]any{"a": "3"}, "status": map[string]any{"seen": "9"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, s := newRecording(t), newAPIServer(t)
 			r.writeConfigMap(time.Hour, history.Create, "a", `},"data":{"a":"1"}`)
 			s.objects[path] = live("7", "2")
-			s.answer = func(w http.ResponseWriter, req *http.Request) bool {
-				if req.Method != http.MethodPut || s.objects[path] == c.then {
-					return false
+			then := c.then
+			s.answer = func(_ http.ResponseWriter, req *http.Request) bool {
+				if req.Method == http.MethodPut && len(then) > 0 { // just before the write
+					s.objects[path], then = then[0], then[1:]
 				}
-				s.objects[path] = c.then
-				s.refuse(w, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
-				return true
+				return false
 			}
 			code, stdout, stderr := s.restore(t.Context(), t, r, "cm/a#1 --yes")
 			if code != c.code || !strings.Contains(stdout+stderr, c.want) {
 				t.Errorf("got exit code %d and\n%s%s\nwant %d and %s", code, stdout, stderr, c.code, c.want)
+			}
+			var left map[string]any
+			if err := json.Unmarshal([]byte(s.objects[path]), &left); err != nil {
+				t.Fatal(err)
+			}
+			delete(left, "metadata")
+			delete(left, "apiVersion")
+			delete(left, "kind")
+			if len(s.writes) != c.writes || !cmp.Equal(left, c.left) {
+				t.Errorf("got %d writes and the object %v, want %d and %v", len(s.writes), left, c.writes, c.left)
+			}
+		})
+	}
+}
+
+// TestRestore_ReleasesOnlyTheVolumeOfTheDeletedClaim checks what a volume must
+// be like when it is released.
+func TestRestore_ReleasesOnlyTheVolumeOfTheDeletedClaim(t *testing.T) {
+	const path = "/api/v1/persistentvolumes/pv-1"
+	volume := func(version, claim string) string {
+		return `{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"pv-1","resourceVersion":"` + version +
+			`"},"spec":{"persistentVolumeReclaimPolicy":"Retain","claimRef":` + claim + `}}`
+	}
+	const deleted = `{"name":"data","namespace":"shop","uid":"uid-data"}`
+	for name, c := range map[string]struct {
+		then   string // the volume after the plan
+		code   int
+		want   string
+		writes int
+		left   string // the claim that the volume names
+	}{
+		"unchanged": {
+			volume("7", deleted), 0, "\npersistentvolume/pv-1 released\n", 1, `{"name":"data","namespace":"shop"}`,
+		},
+		"changed otherwise": {
+			volume("8", deleted), 0, "\npersistentvolume/pv-1 released\n", 2, `{"name":"data","namespace":"shop"}`,
+		},
+		"another claim": {
+			volume("8", `{"name":"data","namespace":"shop","uid":"other"}`), 1,
+			"error: persistentvolume/pv-1: the object was changed in the meantime\n", 1,
+			`{"name":"data","namespace":"shop","uid":"other"}`,
+		},
+		"another name": {
+			volume("8", `{"name":"other","namespace":"shop","uid":"uid-data"}`), 1,
+			"\nerror: 1 of 1 object restored; 1 volume can't be released: persistentvolume/pv-1\n", 1,
+			`{"name":"other","namespace":"shop","uid":"uid-data"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, s := newRecording(t), newAPIServer(t)
+			if err := r.log.Register(t.Context(), history.Resource{
+				Version: "v1", Plural: "persistentvolumeclaims", Singular: "persistentvolumeclaim",
+				Kind: "PersistentVolumeClaim", ShortNames: []string{"pvc"}, Namespaced: true,
+			}); err != nil {
+				t.Fatal(err)
+			}
+			for _, version := range []struct {
+				verb history.Verb
+				ago  time.Duration
+			}{{history.Create, 2 * time.Hour}, {history.Delete, time.Hour}} {
+				r.write(version.ago, &history.Record{
+					Ref: ref("", "persistentvolumeclaims", "shop", "data", "uid-data"), Verb: version.verb,
+					Kind: "PersistentVolumeClaim", Object: []byte(`{"apiVersion":"v1","kind":"PersistentVolumeClaim",` +
+						`"metadata":{"name":"data","namespace":"shop","uid":"uid-data"},"spec":{"volumeName":"pv-1"}}`),
+				})
+			}
+			s.objects[path] = volume("7", deleted)
+			s.answer = func(_ http.ResponseWriter, req *http.Request) bool {
+				if req.Method == http.MethodPatch && !req.URL.Query().Has("dryRun") && len(s.writes) == 0 {
+					s.objects[path] = c.then
+				}
+				return false
+			}
+			code, stdout, stderr := s.restore(t.Context(), t, r, "pvc/data --yes")
+			if code != c.code || !strings.Contains(stdout+stderr, c.want) {
+				t.Errorf("got exit code %d and\n%s%s\nwant %d and %s", code, stdout, stderr, c.code, c.want)
+			}
+			var left struct {
+				Spec struct{ ClaimRef json.RawMessage }
+			}
+			if err := json.Unmarshal([]byte(s.objects[path]), &left); err != nil {
+				t.Fatal(err)
+			}
+			if got := string(left.Spec.ClaimRef); len(s.writes) != c.writes || got != c.left {
+				t.Errorf("got %d writes and the claim %s, want %d and %s", len(s.writes), got, c.writes, c.left)
 			}
 		})
 	}
@@ -252,7 +494,8 @@ func TestRestore_ExplainsRefusals(t *testing.T) {
 			code, stdout, stderr := s.restore(t.Context(), t, r, "cm/a#1 cm/b#1 --yes")
 			if code != 1 || !strings.HasSuffix(stdout, "\nconfigmap/b created\n") ||
 				!strings.Contains(stderr, c.want) ||
-				!strings.Contains(stderr, "\nerror: 1 of 2 objects restored, 1 can't be brought back\n") {
+				!strings.Contains(stderr,
+					"\nerror: 1 of 2 objects restored; 1 object can't be brought back: configmap/a\n") {
 				t.Errorf("got exit code %d and\n%s%s\nwant 1, configmap/b created, and %s",
 					code, stdout, stderr, c.want)
 			}

@@ -13,6 +13,7 @@ import (
 const (
 	PlanCreate  = "create"
 	PlanUpdate  = "update"
+	PlanRelease = "release"
 	PlanSame    = "="
 	PlanSkip    = "skip"
 	PlanKeep    = "keep"
@@ -52,7 +53,7 @@ func (p *Printer) planStyle(mark string) lipgloss.Style {
 	switch mark {
 	case PlanCreate:
 		return p.styles.good
-	case PlanUpdate:
+	case PlanUpdate, PlanRelease:
 		return p.styles.warn
 	case PlanCannot, PlanUnknown:
 		return p.styles.bad

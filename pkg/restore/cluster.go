@@ -91,10 +91,15 @@ func isNotServed(err error) bool {
 // the step: what the object would be, or the error. An object in a namespace
 // that does not exist, or of a type that is not served, can't be checked.
 func (c *Cluster) Check(ctx context.Context, s *Step) {
-	if s.Err != nil || s.Action != Create && s.Action != Update {
+	if s.Err != nil || !s.Action.Writes() {
 		return
 	}
 	after, err := c.write(ctx, s, []string{metav1.DryRunAll})
+	for attempt := 1; apierrors.IsConflict(err) && s.Action != Create && attempt < maxAttempts; attempt++ {
+		if err = c.renew(ctx, s); err == nil {
+			after, err = c.write(ctx, s, []string{metav1.DryRunAll})
+		}
+	}
 	switch {
 	case isNotServed(err), isNoNamespace(err, s.Namespace), isNoDryRun(err):
 		s.Unchecked = true
@@ -159,7 +164,7 @@ func (c *Cluster) Apply(ctx context.Context, s *Step) (changed bool, err error) 
 			if err := wait(ctx, typePeriod); err != nil {
 				return false, err
 			}
-		case apierrors.IsConflict(err) && s.Action == Update && attempt < maxAttempts:
+		case apierrors.IsConflict(err) && s.Action != Create && attempt < maxAttempts:
 			if err := c.renew(ctx, s); err != nil {
 				return false, err
 			}
@@ -181,11 +186,18 @@ func (c *Cluster) Apply(ctx context.Context, s *Step) (changed bool, err error) 
 }
 
 // renew reads an object again of which a controller has changed the status. It
-// fails if more than that was changed.
+// fails if more than that was changed. A volume may have any change that leaves
+// it with the deleted claim.
 func (c *Cluster) renew(ctx context.Context, s *Step) error {
 	live, err := c.Get(ctx, &s.Object)
 	if err != nil {
 		return err
+	}
+	if s.Action == Release {
+		if s.Before = live; !s.names(live) || IsBeingDeleted(live) {
+			return ErrChanged
+		}
+		return nil
 	}
 	before := runtime.DeepCopyJSON(s.Before)
 	if replicas := at(live, "spec", "replicas"); s.keepReplicas && replicas != nil {
@@ -199,9 +211,12 @@ func (c *Cluster) renew(ctx context.Context, s *Step) error {
 	return nil
 }
 
-// write creates or updates the object of a step. If the API server rejects the
+// write does the action of a step. If the API server rejects the
 // addresses that a Service had, it creates the Service without them.
 func (c *Cluster) write(ctx context.Context, s *Step, dryRun []string) (after map[string]any, err error) {
+	if s.Action == Release {
+		return c.release(ctx, s, dryRun)
+	}
 	resource := c.resource(s.GVR, s.Namespace)
 	send := func(body map[string]any) (*unstructured.Unstructured, error) {
 		o := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(body)}

@@ -139,8 +139,14 @@ func merged(resource schema.GroupResource, made, live map[string]any) map[string
 	} else {
 		delete(metadata, "finalizers")
 	}
-	if resource == (schema.GroupResource{Resource: "services"}) {
+	switch resource {
+	case services:
 		mergeService(object(result, "spec"), object(live, "spec"))
+	case claims: // what is bound by name keeps its volume in a stripped copy
+		spec, volume := object(result, "spec"), at(live, "spec", "volumeName")
+		if spec != nil && spec["volumeName"] == nil && volume != nil {
+			spec["volumeName"] = volume
+		}
 	}
 	return result
 }

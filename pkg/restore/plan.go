@@ -33,12 +33,36 @@ type Action uint8
 
 // The actions.
 const (
-	None   Action = iota // it is as it was
-	Create               // it does not exist
-	Update               // it exists and differs
-	Skip                 // something else makes it again, or it is better not restored
-	Refuse               // only hashes of its values are recorded
+	None    Action = iota // it is as it was
+	Create                // it does not exist
+	Update                // it exists and differs
+	Skip                  // something else makes it again, or it is better not restored
+	Refuse                // only hashes of its values are recorded
+	Release               // a volume that names a deleted claim is made available to the new one
 )
+
+// String returns the action in lower case.
+func (a Action) String() string {
+	switch a {
+	case None:
+		return "none"
+	case Create:
+		return "create"
+	case Update:
+		return "update"
+	case Skip:
+		return "skip"
+	case Refuse:
+		return "refuse"
+	case Release:
+		return "release"
+	default:
+		return "unknown"
+	}
+}
+
+// Writes reports whether the action changes the cluster.
+func (a Action) Writes() bool { return a == Create || a == Update || a == Release }
 
 // Step is what is done about one object.
 type Step struct {
@@ -56,6 +80,8 @@ type Step struct {
 	NewAddresses        bool // the addresses that the Service had are in use
 	NewType             bool // the plan creates the definition of its type
 
+	Claim *Object // the deleted claim that the volume names, of Release
+
 	Before    map[string]any // the object as it is now, or nil
 	After     map[string]any // the answer of [Cluster.Check] or [Cluster.Apply]
 	Unchecked bool           // [Cluster.Check] is not possible yet
@@ -64,6 +90,7 @@ type Step struct {
 	made         map[string]any // the recorded object, stripped
 	hidden       []string       // annotations that are recorded as hashes
 	keepReplicas bool           // an autoscaler sets them
+	release      *Step          // of the volume of a claim, which precedes this step
 }
 
 // Plan is a list of steps, in their order.
@@ -128,6 +155,9 @@ func New(ctx context.Context, reader Reader, objects []*Object, o Options) (*Pla
 		if s.Action == Create && o.GVR.GroupResource() == Definitions {
 			kind := schema.GroupKind{Group: text(o.Body, "spec", "group"), Kind: text(o.Body, "spec", "names", "kind")}
 			p.types[kind] = true
+		}
+		if s.release != nil {
+			plan.Steps = append(plan.Steps, s.release)
 		}
 		plan.Steps = append(plan.Steps, s)
 	}
@@ -203,6 +233,9 @@ func (p *planner) update(ctx context.Context, s *Step, live map[string]any) {
 		s.Err = ErrBeingDeleted
 		return
 	}
+	if s.GVR.GroupResource() == claims {
+		p.continueRelease(ctx, s, live)
+	}
 	s.keepReplicas = p.isScaled(ctx, s)
 	s.setBack(live)
 	if s.Manifest == nil || same(s.GVR.GroupResource(), live, s.Manifest) {
@@ -260,39 +293,6 @@ func (p *planner) compareHashed(s *Step, recreated bool) {
 // note adds a note.
 func (s *Step) note(format string, args ...any) {
 	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
-}
-
-// bindClaim decides which volume a new claim has. A volume that the claim left
-// may have its data: the claim is bound to it again once it is released.
-func (p *planner) bindClaim(ctx context.Context, s *Step) {
-	name := text(s.Body, "spec", "volumeName")
-	if name == "" {
-		return
-	}
-	volume := &Object{
-		GVR:  schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"},
-		Kind: "PersistentVolume", Name: name,
-	}
-	live, err := p.reader.Get(ctx, volume)
-	reserved := object(live, "spec", "claimRef")
-	isOurs := reserved == nil || reserved["namespace"] == s.Namespace && reserved["name"] == s.Name
-	switch {
-	case err != nil:
-		delete(object(s.Manifest, "spec"), "volumeName")
-		s.note("with a new volume: its volume %s can't be read (%v)", name, err)
-	case live == nil:
-		delete(object(s.Manifest, "spec"), "volumeName")
-		s.note("with a new volume: its volume %s does not exist any more", name)
-	case !isOurs || IsBeingDeleted(live):
-		delete(object(s.Manifest, "spec"), "volumeName")
-		s.note("with a new volume: its volume %s is in use or being deleted", name)
-	default:
-		object(s.Manifest, "spec")["volumeName"] = name
-		if reserved["uid"] != nil {
-			s.note("bound to its volume %s once that is released: kubectl patch pv %s --type=json "+
-				`-p '[{"op":"remove","path":"/spec/claimRef/uid"}]'`, name, name)
-		}
-	}
 }
 
 // isScaled reports whether a HorizontalPodAutoscaler sets the replicas of an

@@ -154,7 +154,7 @@ func TestNew_DecidesAboutObjectsThatAreGone(t *testing.T) {
 func describe(s *restore.Step) string {
 	action := map[restore.Action]string{
 		restore.None: "none", restore.Create: "create", restore.Update: "update", restore.Skip: s.Reason,
-		restore.Refuse: "refuse " + strings.Join(s.Hashed, " "),
+		restore.Refuse: "refuse " + strings.Join(s.Hashed, " "), restore.Release: "release",
 	}[s.Action]
 	if len(s.Notes) > 0 {
 		action += ": " + strings.Join(s.Notes, "; ")
@@ -336,33 +336,110 @@ func TestNew_BindsClaims(t *testing.T) {
 	const claim = `{"apiVersion":"v1","kind":"PersistentVolumeClaim",
 		"metadata":{"name":"data","namespace":"n","uid":"u",
 		"annotations":{"pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"volumeName":"pv-1"}}`
-	volume := func(claim string) string {
-		return `{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"pv-1"},"spec":{` + claim + `}}`
+	volume := func(policy, claim string) string {
+		return `{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"pv-1"},
+			"spec":{"persistentVolumeReclaimPolicy":"` + policy + `"` + claim + `}}`
 	}
-	for name, c := range map[string]struct{ live, volume, want string }{
-		"gone": {
-			`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"}}`, "",
-			"create: with a new volume: its volume pv-1 does not exist any more",
-		},
+	waiting := func(phase string) string {
+		return `{"apiVersion":"v1","kind":"PersistentVolumeClaim",
+			"metadata":{"name":"data","namespace":"n","uid":"new"},
+			"spec":{"volumeName":"pv-1"},"status":{"phase":"` + phase + `"}}`
+	}
+	const ours = `,"claimRef":{"namespace":"n","name":"data","uid":"u"}`
+	for name, c := range map[string]struct {
+		live         []string
+		volume, want string
+		release      string
+	}{
+		"gone": {nil, "", "create: with a new volume: its volume pv-1 does not exist any more", ""},
 		"released": {
-			volume(`"claimRef":{"namespace":"n","name":"data","uid":"u"}`), "pv-1",
-			`create: bound to its volume pv-1 once that is released: kubectl patch pv pv-1 --type=json ` +
-				`-p '[{"op":"remove","path":"/spec/claimRef/uid"}]'`,
+			[]string{volume("Retain", ours)},
+			"pv-1",
+			"create: bound to its volume pv-1 once that is released", "release",
 		},
-		"available": {volume(``), "pv-1", "create"},
+		"available": {[]string{volume("Retain", "")}, "pv-1", "create", ""},
+		"reserved": {
+			[]string{volume("Retain", `,"claimRef":{"namespace":"n","name":"data"}`)}, "pv-1", "create", "",
+		},
 		"of another claim": {
-			volume(`"claimRef":{"namespace":"n","name":"other","uid":"x"}`), "",
-			"create: with a new volume: its volume pv-1 is in use or being deleted",
+			[]string{volume("Retain", `,"claimRef":{"namespace":"n","name":"other","uid":"u"}`)},
+			"",
+			"create: with a new volume: its volume pv-1 is in use or being deleted", "",
 		},
+		"of another namespace": {
+			[]string{volume("Retain", `,"claimRef":{"namespace":"m","name":"data","uid":"u"}`)},
+			"",
+			"create: with a new volume: its volume pv-1 is in use or being deleted", "",
+		},
+		"of a later claim": {
+			[]string{volume("Retain", `,"claimRef":{"namespace":"n","name":"data","uid":"v"}`)},
+			"pv-1",
+			"create: bound to its volume pv-1 once that is released", restore.ErrLaterClaim.Error(),
+		},
+		"that is deleted with its claim": {
+			[]string{volume("Delete", ours)},
+			"pv-1",
+			"create: bound to its volume pv-1 once that is released", restore.ErrOtherPolicy.Error(),
+		},
+		"of a claim that waits": {[]string{volume("Retain", ours), waiting("Pending")}, "", "none", "release"},
+		"of a claim with it":    {[]string{volume("Retain", ours), waiting("Bound")}, "", "none", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := plan(t, state(t, c.live), nil, object(t, claim))["data"]
+			steps := plan(t, state(t, c.live...), nil, object(t, claim))
+			s, release, got := steps["data"], steps["pv-1"], ""
+			if release != nil && release.Action == restore.Release {
+				got = "release"
+				if release.Err != nil {
+					got = release.Err.Error()
+				}
+			}
+			if got != c.release {
+				t.Errorf("got the release %q, want %q", got, c.release)
+			}
 			spec, _ := s.Manifest["spec"].(map[string]any)
-			if got, _ := spec["volumeName"].(string); describe(s) != c.want || got != c.volume {
+			got, _ = spec["volumeName"].(string)
+			if describe(s) != c.want || s.Action == restore.Create && got != c.volume {
 				t.Errorf("got %q and volume %q, want %q and %q", describe(s), got, c.want, c.volume)
 			}
 		})
 	}
+}
+
+// TestNew_KeepsVolumesThatCannotBeRead checks that a claim does not get an
+// empty volume if its own may exist.
+func TestNew_KeepsVolumesThatCannotBeRead(t *testing.T) {
+	forbidden := errors.New("forbidden")
+	p, err := restore.New(t.Context(), unreadable{"persistentvolumes", forbidden}, []*restore.Object{object(t, `
+		{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","namespace":"n","uid":"u",
+		"annotations":{"pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"volumeName":"pv-1"}}`)},
+		restore.Options{ResourceOf: resourceOf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Steps) != 2 || p.Steps[0].Action != restore.Release || !errors.Is(p.Steps[0].Err, forbidden) {
+		t.Fatalf("got %d steps, want a release with the error %v first", len(p.Steps), forbidden)
+	}
+	spec, _ := p.Steps[1].Manifest["spec"].(map[string]any)
+	if spec["volumeName"] != "pv-1" {
+		t.Errorf("got volume %v, want pv-1", spec["volumeName"])
+	}
+}
+
+// unreadable is a cluster without objects, in which a resource can't be read.
+type unreadable struct {
+	resource string
+	err      error
+}
+
+func (u unreadable) Get(_ context.Context, o *restore.Object) (map[string]any, error) {
+	if o.GVR.Resource == u.resource {
+		return nil, u.err
+	}
+	return nil, nil
+}
+
+func (unreadable) List(context.Context, schema.GroupVersionResource, string) ([]map[string]any, error) {
+	return nil, nil
 }
 
 // TestStep_ChangesHideSecrets checks that no value of a Secret is shown.
