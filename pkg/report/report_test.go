@@ -74,15 +74,15 @@ func incident(t *testing.T, name string) (*client.Client, report.Question) {
 }
 
 // serve returns a client of an API.
-func serve(t testing.TB, handler http.Handler) *client.Client {
-	t.Helper()
+func serve(tb testing.TB, handler http.Handler) *client.Client {
+	tb.Helper()
 	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	source, err := client.New(server.URL, client.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = source.Close() })
+	tb.Cleanup(func() { _ = source.Close() })
 	return source
 }
 
