@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -103,7 +105,8 @@ type Options struct {
 	Metrics http.Handler
 
 	// Recorder is the answer of [v1.RecorderPath], except for the platform and
-	// the version of Go. Default: a version of "unknown".
+	// the version of Go. Default: a version of "unknown", and the cluster whose
+	// namespaces are recorded.
 	Recorder v1.Recorder
 }
 
@@ -134,13 +137,15 @@ const (
 	rateBurst = 10 * time.Second
 )
 
-// handler serves the API. Its fields are not written after New.
+// handler serves the API. Its fields are not written after New, except for
+// cluster.
 type handler struct {
 	service *query.Service
 	options Options
 	limits  *limits
 	openAPI document
 	cursors *cursors
+	cluster atomic.Pointer[types.UID] // of the log, once it is known
 }
 
 // New returns the handler of the API. It is safe for concurrent use.
@@ -210,6 +215,27 @@ func (h *handler) ask(ctx context.Context) *query.Service {
 	return h.service
 }
 
+// recorder returns the answer of [v1.RecorderPath]. A log is about one cluster,
+// so its UID is read only until it is recorded.
+func (h *handler) recorder(ctx context.Context) v1.Recorder {
+	about := h.options.Recorder
+	if about.ClusterUID != "" {
+		return about
+	}
+	known := h.cluster.Load()
+	if known == nil {
+		uid, err := h.service.ClusterUID(ctx)
+		if err != nil {
+			h.options.Logger.WarnContext(ctx, "read cluster UID failed", "err", err)
+		}
+		if known = &uid; uid != "" {
+			h.cluster.Store(known)
+		}
+	}
+	about.ClusterUID = string(*known)
+	return about
+}
+
 // route calls the endpoint of the path.
 func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -248,7 +274,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	case isDocument:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.document(a, r, document) })
 	case path == v1.RecorderPath:
-		writeJSON(w, http.StatusOK, h.options.Recorder)
+		writeJSON(w, http.StatusOK, h.recorder(r.Context()))
 	case path == v1.OpenAPIPath:
 		h.openAPI.serve(w, r)
 	case path == v1.HealthPath:

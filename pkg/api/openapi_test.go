@@ -283,8 +283,9 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamSummary:  {value: "true"},
 		v1.ParamEmpty:    {value: "200", with: "start=2026-03-02T00:00:00Z"},
 		v1.ParamRevision: {value: "1"}, v1.ParamDescendants: {value: "true"},
-		v1.ParamAt: {value: r.from}, v1.ParamStrip: {value: "true"}, v1.ParamFrom: {value: r.to},
-		v1.ParamTo: {value: r.from}, v1.ParamNoise: {value: "true"},
+		v1.ParamAt: {value: r.from}, v1.ParamStrip: {value: "true"}, v1.ParamProblem: {value: "true"},
+		v1.ParamFrom: {value: r.to},
+		v1.ParamTo:   {value: r.from}, v1.ParamNoise: {value: "true"},
 		v1.ParamFold: {value: "true"}, v1.ParamOutcome: {value: "true"}, v1.ParamCount: {value: "true"},
 		v1.ParamWatch: {value: "true", with: "limit=1"}, // a stream has no limit, so it is refused
 		v1.ParamHash:  {value: "none"}, v1.ParamVersions: {value: "true"},

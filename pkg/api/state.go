@@ -116,6 +116,9 @@ func parseState(r *http.Request, maxLimit int) (q query.State, strip bool, err e
 	if strip, err = p.flag(v1.ParamStrip); err != nil {
 		return q, false, err
 	}
+	if q.Problem, err = p.flag(v1.ParamProblem); err != nil {
+		return q, false, err
+	}
 	if q.At, err = p.moment(v1.ParamAt); err != nil {
 		return q, false, err
 	}

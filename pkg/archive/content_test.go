@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/archive"
@@ -80,7 +81,9 @@ func TestExport_KeepsEveryField(t *testing.T) {
 	large.Object = bytes.Repeat([]byte(`{"three megabytes":"and a bit"}`), 100_000)
 	baseline := version("widgets.example.com", "baseline", history.Create)
 	baseline.Initial, baseline.Summary = true, odd.Summary
-	for _, r := range []*history.Record{baseline, odd, none, large} {
+	cluster := version("namespaces", history.ClusterNamespace, history.Create)
+	cluster.Ref.Namespace = ""
+	for _, r := range []*history.Record{cluster, baseline, odd, none, large} {
 		w.put(t, r)
 	}
 	file, _ := w.export(t, history.Extent{Start: baseline.Time.Add(1)})
@@ -93,8 +96,14 @@ func TestExport_KeepsEveryField(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, baseline) {
 		t.Errorf("baseline: got %+v, error %v, want %+v", got, err, baseline)
 	}
-	if r.Counts() != (archive.Counts{Baselines: 1, Versions: 3}) {
-		t.Errorf("got counts %+v, want 1 baseline and 3 versions", r.Counts())
+	if r.Counts() != (archive.Counts{Baselines: 2, Versions: 3}) {
+		t.Errorf("got counts %+v, want 2 baselines and 3 versions", r.Counts())
+	}
+	file, _ = w.export(t, history.Extent{Resources: []schema.GroupResource{baseline.Ref.GroupResource()}})
+	for what, got := range map[string]types.UID{"all": r.Header().Cluster, "widgets": read(t, file).Header().Cluster} {
+		if got != cluster.Ref.UID {
+			t.Errorf("%s: got the cluster %q, want %q", what, got, cluster.Ref.UID)
+		}
 	}
 }
 

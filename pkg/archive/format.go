@@ -50,7 +50,8 @@ type Header struct {
 	End       time.Time `json:"end"`                 // exclusive
 	Resources []string  `json:"resources,omitempty"` // "plural" or "plural.group"; empty: all
 	Namespace string    `json:"namespace,omitempty"` // as in [history.Extent]
-	// Watched and Unrecorded are those of [history.Excerpt].
+	// Cluster, Watched and Unrecorded are those of [history.Excerpt].
+	Cluster    types.UID                    `json:"cluster,omitempty"`
 	Watched    string                       `json:"watched,omitempty"`
 	Unrecorded []history.UnrecordedResource `json:"unrecorded,omitempty"`
 

@@ -35,8 +35,8 @@ type gapKey struct {
 	start    time.Time
 }
 
-// NewJournal begins a journal. It uses Start, Watched, Created and MadeBy of
-// the header. The journal neither closes nor syncs w.
+// NewJournal begins a journal. It uses Start, Cluster, Watched, Created and
+// MadeBy of the header. The journal neither closes nor syncs w.
 func NewJournal(w io.Writer, h Header) (*Journal, error) {
 	j := &Journal{buf: bufio.NewWriter(w), gaps: map[gapKey]history.Gap{}}
 	f, err := container.NewWriter(j.buf, journalMagic)
@@ -45,7 +45,7 @@ func NewJournal(w io.Writer, h Header) (*Journal, error) {
 	}
 	j.x.w = f
 	err = j.x.document(headerFrame, Header{
-		Format: journalFormat, Start: h.Start.UTC(), Watched: h.Watched,
+		Format: journalFormat, Start: h.Start.UTC(), Cluster: h.Cluster, Watched: h.Watched,
 		Created: h.Created.UTC().Truncate(time.Second), MadeBy: h.MadeBy,
 	})
 	if err != nil {

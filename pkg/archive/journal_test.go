@@ -61,7 +61,7 @@ func written(tb testing.TB) (file []byte, marks []mark) {
 	tb.Helper()
 	var b bytes.Buffer
 	j, err := archive.NewJournal(&b, archive.Header{
-		Start: begin(), Created: begin(), Watched: "shop", MadeBy: "a test",
+		Start: begin(), Created: begin(), Cluster: "c", Watched: "shop", MadeBy: "a test",
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -171,7 +171,8 @@ func TestOpen_ReadsJournal(t *testing.T) {
 			}
 			interrupted, unusable := r.Interrupted()
 			h := r.Header()
-			if !interrupted || unusable != 2 || !h.Start.Equal(begin()) || !h.End.Equal(m.end) || h.Watched != "shop" ||
+			if !interrupted || unusable != 2 || !h.Start.Equal(begin()) || !h.End.Equal(m.end) ||
+				h.Watched != "shop" || h.Cluster != "c" ||
 				h.MadeBy != "a test" || !reflect.DeepEqual(h.Unrecorded, unseen()) {
 				t.Errorf("mark %d, %s: got %+v, interrupted %t, %d bytes unusable, want the end %v and 2 bytes",
 					i, what, h, interrupted, unusable, m.end)

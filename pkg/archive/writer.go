@@ -55,7 +55,7 @@ type writer struct {
 func (x *writer) all(e *history.Excerpt, madeBy string, created time.Time) error {
 	h := Header{
 		Format: format, Start: e.Start, End: e.End, Namespace: e.Namespace.String(),
-		Watched: e.Watched, Unrecorded: e.Unrecorded,
+		Cluster: e.Cluster, Watched: e.Watched, Unrecorded: e.Unrecorded,
 		Created: created.UTC().Truncate(time.Second), MadeBy: madeBy,
 	}
 	for _, r := range e.Resources {

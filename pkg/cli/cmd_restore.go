@@ -23,6 +23,8 @@ type restoreOptions struct {
 	uid      string
 	dryRun   string
 	yes      bool
+
+	otherCluster bool // the history may be that of another cluster
 }
 
 // The values of --dry-run.
@@ -88,6 +90,8 @@ func newRestore(conn *connection) *cobra.Command {
 	fs.StringVar(&o.dryRun, "dry-run", "",
 		"Change nothing: server (the default without --yes) validates each step, client reads the record only.")
 	fs.Lookup("dry-run").NoOptDefVal = dryRunServer
+	fs.BoolVar(&o.otherCluster, "allow-other-cluster", false,
+		"Restore into the cluster of the kubeconfig even if the history is that of another cluster.")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Do it.")
 	o.addStyleFlags(cmd)
 	o.document.addFormatFlag(cmd)
@@ -129,6 +133,9 @@ func (o *restoreOptions) run(ctx context.Context, args []string) error {
 		}
 		r := &restoration{restoreOptions: o, session: s, results: map[*restore.Step]string{}}
 		if err := r.open(); err != nil {
+			return err
+		}
+		if err := r.checkCluster(ctx); err != nil {
 			return err
 		}
 		if err := r.read(ctx, targets); err != nil {
@@ -201,6 +208,7 @@ type restoration struct {
 	session *session
 
 	cluster *restore.Cluster // nil with --dry-run=client
+	host    string           // of the cluster
 	reader  restore.Reader   // of the objects as they are now
 
 	heading   string
@@ -239,8 +247,39 @@ func (r *restoration) open() error {
 	}
 	kube.Limit(config, timeout, 0, r.env.display())
 	r.cluster, err = restore.NewCluster(config)
-	r.reader = r.cluster
+	r.reader, r.host = r.cluster, config.Host
 	return err
+}
+
+// checkCluster returns an error if the history is that of another cluster than
+// the one to restore into. It accepts what is not known: the namespace may not
+// be recorded, or the user may not read it.
+func (r *restoration) checkCluster(ctx context.Context) error {
+	if r.cluster == nil || r.otherCluster {
+		return nil
+	}
+	about, err := r.session.Recorder(ctx)
+	if err != nil || about.ClusterUID == "" {
+		return ctx.Err() // other errors return with the next request
+	}
+	live, err := r.cluster.Get(ctx, &restore.Object{
+		GVR: restore.Namespaces.WithVersion("v1"), Kind: "Namespace", Name: history.ClusterNamespace,
+	})
+	if err != nil && !isAPIError(err) {
+		return unreachable(err)
+	}
+	uid := textAt(live, "metadata", "uid")
+	if uid == "" || uid == about.ClusterUID {
+		return nil
+	}
+	of := "the history"
+	if r.file != "" {
+		of = "the history in the file"
+	}
+	return withAdvice("Select the cluster with --context or --kubeconfig. "+
+		"To restore into this one nevertheless: --allow-other-cluster.",
+		"%s is that of another cluster than %s: namespace %s has the UID %s there, and %s here",
+		of, r.host, history.ClusterNamespace, about.ClusterUID, uid)
 }
 
 // apiWarnings writes the warnings of the API server.

@@ -193,8 +193,11 @@ func (s *apiServer) restore(ctx context.Context, t *testing.T, r *recording, arg
 ) {
 	t.Helper()
 	var out bytes.Buffer
-	code, stderr = run(ctx, r, &out, append(strings.Fields("restore "+args), "--recorder-url", r.url, "-n", "shop",
-		"--server", s.URL, "--cache-dir", t.TempDir())...)
+	all := append(strings.Fields("restore "+args), "-n", "shop", "--server", s.URL, "--cache-dir", t.TempDir())
+	if !slices.Contains(all, "-f") {
+		all = append(all, "--recorder-url", r.url)
+	}
+	code, stderr = run(ctx, r, &out, all...)
 	return code, out.String(), stderr
 }
 
@@ -222,6 +225,62 @@ func TestRestore_InterruptSaysWhatWasDone(t *testing.T) {
 		"Run the same command again to continue.\n"
 	if code != 130 || !strings.HasSuffix(stdout, "\nconfigmap/a created\n") || !strings.Contains(stderr, want) {
 		t.Errorf("got exit code %d and\n%s%s\nwant 130, configmap/a created, and %s", code, stdout, stderr, want)
+	}
+}
+
+// TestRestore_RefusesOtherClusters checks that a history is not restored into
+// another cluster than its own by mistake.
+func TestRestore_RefusesOtherClusters(t *testing.T) {
+	r := newRecording(t)
+	if err := r.log.Register(t.Context(), history.Resource{
+		Version: "v1", Plural: "namespaces", Singular: "namespace", Kind: "Namespace",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.write(2*time.Hour, &history.Record{
+		Ref: ref("", "namespaces", "", "kube-system", "uid-1"), Kind: "Namespace", Verb: history.Create, Initial: true,
+		Object: []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":"uid-1"}}`),
+	})
+	r.writeConfigMap(time.Hour, history.Create, "a", `}`)
+	file := r.export(t)
+	unknown := newRecording(t)
+	unknown.writeConfigMap(time.Hour, history.Create, "a", `}`)
+	const created = "\nconfigmap/a created\n"
+	const refused = "is that of another cluster than http://127.0.0.1:"
+	for name, c := range map[string]struct {
+		live, flags string
+		from        *recording
+		code        int
+		want        string
+	}{
+		"same":                  {"uid-1", " --yes", r, 0, created},
+		"another":               {"uid-2", " --yes", r, 1, "error: the history " + refused},
+		"another, a file":       {"uid-2", " --yes -f " + file, r, 1, "error: the history in the file " + refused},
+		"another, allowed":      {"uid-2", " --yes --allow-other-cluster", r, 0, created},
+		"another, dry run":      {"uid-2", "", r, 1, "kube-system has the UID uid-1 there, and uid-2 here\n"},
+		"another, record alone": {"uid-2", " --dry-run=client", r, 0, "as it was"},
+		"not readable":          {"", " --yes", r, 0, created},
+		"not recorded":          {"uid-2", " --yes", unknown, 0, created},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newAPIServer(t)
+			s.answer = func(w http.ResponseWriter, req *http.Request) bool {
+				if c.live == "" && strings.HasSuffix(req.URL.Path, "/kube-system") {
+					s.refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, "forbidden")
+					return true
+				}
+				return false
+			}
+			s.objects["/api/v1/namespaces/kube-system"] = `{"apiVersion":"v1","kind":"Namespace",` +
+				`"metadata":{"name":"kube-system","uid":"` + c.live + `"}}`
+			code, stdout, stderr := s.restore(t.Context(), t, c.from, "cm/a#1"+c.flags)
+			if code != c.code || !strings.Contains(stdout+stderr, c.want) {
+				t.Errorf("got exit code %d and\n%s%s\nwant %d and %s", code, stdout, stderr, c.code, c.want)
+			}
+			if advised := strings.Contains(stderr, "--allow-other-cluster.\n"); advised != (code == 1) {
+				t.Errorf("got\n%s\nwant advice only with the error", stderr)
+			}
+		})
 	}
 }
 

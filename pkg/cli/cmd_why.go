@@ -195,7 +195,9 @@ func (o *whyOptions) runNamespace(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	answers, more, err := report.Unhealthy(ctx, s.Client, found.rows, o.at.time, o.limit, maxUnhealthy)
+	answers, more, err := report.Unhealthy(ctx, s.Client, found.rows, report.UnhealthyQuery{
+		Namespace: s.namespace, At: o.at.time, Causes: o.limit, Limit: maxUnhealthy,
+	})
 	if err != nil {
 		return err
 	}

@@ -176,9 +176,12 @@ type StateQuery struct {
 
 	// Strip removes what servers and controllers set, so that the objects can
 	// be applied.
-	Strip  bool
-	Limit  int    // objects per page; 0, or more than the recorder's maximum: its maximum
-	Cursor string // [Page.Next] of the previous page; it contains the time
+	Strip bool
+	// Problem selects the objects that had a problem at the time. A page may be
+	// empty although others follow.
+	Problem bool
+	Limit   int    // objects per page; 0, or more than the recorder's maximum: its maximum
+	Cursor  string // [Page.Next] of the previous page; it contains the time
 }
 
 // values returns the query as parameters of the API.
@@ -186,6 +189,7 @@ func (q *StateQuery) values() url.Values {
 	v := objectValues(q.Namespace, q.Resources, q.Group, q.Name, q.UID, q.Limit, q.Cursor)
 	setTime(v, v1.ParamAt, q.At)
 	setFlag(v, v1.ParamStrip, q.Strip)
+	setFlag(v, v1.ParamProblem, q.Problem)
 	return v
 }
 

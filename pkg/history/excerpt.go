@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Extent is a part of history: a range of time, of all resources or of some.
@@ -34,6 +35,8 @@ type Excerpt struct {
 	// Unrecorded are resources of the cluster that were not recorded at the end
 	// of the extent, if that is known.
 	Unrecorded []UnrecordedResource
+	// Cluster is the UID of the recorded cluster, as [ClusterUID] returns it.
+	Cluster types.UID
 	// Watched is the namespace that was recorded, next to the cluster-scoped
 	// objects. It is empty if all namespaces were recorded. Unlike the extent's
 	// namespace, it does not select records.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
@@ -39,7 +40,9 @@ func Open(ctx context.Context, export io.Reader, progress func(bytes int64)) (*F
 		Now:        end,
 		Unrecorded: func() []history.UnrecordedResource { return r.Header().Unrecorded },
 	})
-	handler := at(end, api.New(service, api.Options{Rate: api.NoRate}))
+	handler := at(end, api.New(service, api.Options{
+		Rate: api.NoRate, Recorder: v1.Recorder{ClusterUID: string(r.Header().Cluster)},
+	}))
 	return &File{server: serve(handler), reader: r}, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -131,7 +133,7 @@ func (j *journal) write(ctx context.Context) error {
 				}
 			}
 		}
-		if err := j.begin(); err != nil {
+		if err := j.begin(e.Cluster); err != nil {
 			return err
 		}
 		return j.out.Append(e)
@@ -147,7 +149,7 @@ func (j *journal) write(ctx context.Context) error {
 }
 
 // begin replaces what the file contained before, once.
-func (j *journal) begin() (err error) {
+func (j *journal) begin(cluster types.UID) (err error) {
 	if j.out != nil {
 		return nil
 	}
@@ -155,7 +157,7 @@ func (j *journal) begin() (err error) {
 		return err
 	}
 	j.out, err = archive.NewJournal(j.file, archive.Header{
-		Start: j.began, Watched: j.opts.Namespace, Created: j.began, MadeBy: j.opts.MadeBy,
+		Start: j.began, Cluster: cluster, Watched: j.opts.Namespace, Created: j.began, MadeBy: j.opts.MadeBy,
 	})
 	return err
 }

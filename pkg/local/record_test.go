@@ -463,6 +463,13 @@ func resident(t *testing.T) string {
 func (l *lab) testAllNamespaces(t *testing.T) {
 	r := l.record(t, l.Config(), local.RecordOptions{})
 	reader, s := l.run(t, r, "")
+	system, err := l.kube.CoreV1().Namespaces().Get(t.Context(), history.ClusterNamespace, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := reader.Header().Cluster; got != system.UID {
+		t.Errorf("got the cluster %q, want %q", got, system.UID)
+	}
 	if len(s.Refused) > 0 || reader.Header().Watched != "" {
 		t.Errorf("got %v refused and the namespace %q, want none", s.Refused, reader.Header().Watched)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/symptom"
@@ -181,4 +182,11 @@ type Page struct {
 
 	bytes int  // of the versions' objects
 	early bool // More, because a bound was reached
+}
+
+// ClusterUID returns the UID of the recorded cluster, or "" if it is not
+// recorded: see [history.ClusterUID]. It is not a secret, so the rights of the
+// caller do not matter.
+func (s *Service) ClusterUID(ctx context.Context) (types.UID, error) {
+	return history.ClusterUID(ctx, s.reader.State, s.options.Now())
 }

@@ -608,3 +608,57 @@ func TestState_PagesDoNotMove(t *testing.T) {
 			len(second.Versions), second.At, err, first.At)
 	}
 }
+
+// failingPod is a pod whose container can't be started.
+const failingPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"},"spec":{"containers":[{"name":"app"}]},` +
+	`"status":{"phase":"Pending","containerStatuses":[{"name":"app","ready":false,` +
+	`"state":{"waiting":{"reason":"ImagePullBackOff","message":"image not found"}}}]}}`
+
+// A state of objects with a problem has each of them once, whatever the size of
+// pages and the number of other objects between them.
+func TestState_Problem(t *testing.T) {
+	l := newLog(t)
+	var want []string
+	for i := range 30 {
+		name, body := fmt.Sprintf("web-%02d", i), `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"}}`
+		if i%7 == 3 {
+			body = failingPod
+			want = append(want, name)
+		}
+		r := record(ref("", "pods", "shop", name, i), history.Create, body)
+		r.Kind, r.Initial = "Pod", i%2 == 0
+		l.put(r)
+	}
+	recovered := record(ref("", "pods", "shop", "web-03", 3), history.Update, `{"apiVersion":"v1","kind":"Pod"}`)
+	recovered.Kind = "Pod"
+	before := l.now
+	l.put(recovered)
+	for _, tt := range []struct {
+		at    time.Time
+		limit int
+		want  []string
+	}{
+		{before, 1, want}, {before, 2, want}, {before, 100, want}, {time.Time{}, 3, want[1:]},
+	} {
+		s := l.service(query.Options{Effort: 4})
+		q := query.State{At: tt.at, Limit: tt.limit, Problem: true}
+		var got []string
+		pages := 0
+		for {
+			page, err := s.State(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range page.Versions {
+				got = append(got, r.Ref.Name)
+			}
+			if pages++; !page.More || pages > 40 {
+				break
+			}
+			q.After = page.Next
+		}
+		if !slices.Equal(got, tt.want) || pages < 8 {
+			t.Errorf("at %v, limit %d: got %v on %d pages, want %v on at least 8", tt.at, tt.limit, got, pages, tt.want)
+		}
+	}
+}

@@ -170,7 +170,9 @@ func (g *gatherer) mayHold(known []v1.Resource, gap *v1.Gap) bool {
 // problems reads what is wrong at the end, and which changes may have caused
 // it.
 func (g *gatherer) problems(ctx context.Context) error {
-	answers, more, err := Unhealthy(ctx, g.source, g.r.v1Rows(), g.until, maxCauses, maxProblems)
+	answers, more, err := Unhealthy(ctx, g.source, g.r.v1Rows(), UnhealthyQuery{
+		Namespace: g.q.Namespace, At: g.until, Causes: maxCauses, Limit: maxProblems,
+	})
 	if err != nil {
 		return err
 	}
@@ -187,42 +189,6 @@ func (g *gatherer) problems(ctx context.Context) error {
 		g.r.Problems = append(g.r.Problems, p)
 	}
 	return nil
-}
-
-// Unhealthy returns the answers about objects of rows that have a problem at a
-// time, the newest row first. causes bounds the causes of each, and most the
-// answers. It reports whether there may be more answers.
-func Unhealthy(
-	ctx context.Context, source *client.Client, rows []v1.Row, at time.Time, causes, most int,
-) (answers []v1.Why, more bool, err error) {
-	seen := map[v1.Object]bool{}
-	answers = []v1.Why{}
-	for _, row := range slices.Backward(rows) {
-		of := row.Object
-		of.UID = ""
-		failing := row.Kind == "problem" || row.Outcome != nil && row.Outcome.State == "failing"
-		if !failing || seen[of] || of.ResourceType == "" || row.Objects > 1 {
-			continue
-		}
-		seen[of] = true
-		if len(answers) == most {
-			return answers, true, nil
-		}
-		page, err := source.Why(ctx, client.WhyQuery{
-			At: at, Namespace: history.ScopeOf(of.Namespace), Name: of.Name, Limit: causes,
-			Resource: schema.GroupResource{Group: of.Group, Resource: of.ResourceType}.String(),
-		})
-		if history.CodeOf(err) == history.NotFound {
-			continue // it was deleted
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if len(page.Symptoms) > 0 {
-			answers = append(answers, page.Why)
-		}
-	}
-	return answers, false, nil
 }
 
 // compare reads what differs between the start and the end. If the history

@@ -23,6 +23,10 @@ import (
 // is a [history.Invalid] error. If a day of the extent is dropped meanwhile, or
 // the log is closed, the excerpt ends with an error.
 func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error {
+	cluster, err := history.ClusterUID(ctx, s.State, laterOf(s.now(), moment(s.last.Load())))
+	if err != nil {
+		return err
+	}
 	release, err := s.acquire()
 	if err != nil {
 		return err
@@ -44,8 +48,17 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 		if err != nil {
 			return err
 		}
+		e.Cluster = cluster
 		return use(e)
 	})
+}
+
+// laterOf returns the later of two times.
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // excerpt is a running [Store.Excerpt].

@@ -3,12 +3,16 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -124,6 +128,45 @@ func TestExcerpt_CutsExtent(t *testing.T) {
 	c.t = r.Time.Add(-time.Hour)
 	if log, err := imported(t, s, history.Extent{}, t.TempDir()); err != nil || len(all(t, log, history.Scan{})) != 1 {
 		t.Errorf("after a jump: got error %v, want one record", err)
+	}
+}
+
+// TestExcerpt_NamesTheCluster checks that an excerpt has the UID of the
+// namespace kube-system, whatever its extent is, and although no version of the
+// retention has it.
+func TestExcerpt_NamesTheCluster(t *testing.T) {
+	c := &clock{day(time.Now()).Add(-72 * time.Hour)}
+	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 24 * time.Hour})
+	cluster := func() (uid types.UID) {
+		t.Helper()
+		of := history.Extent{Resources: []schema.GroupResource{{Resource: "pods"}}, Namespace: history.ScopeOf("shop")}
+		err := s.Excerpt(t.Context(), of, func(e *history.Excerpt) error { uid = e.Cluster; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return uid
+	}
+	appendTo(t, s, pod("kube-system", "not-a-namespace", history.Create))
+	c.t = c.t.Add(time.Minute)
+	if got := cluster(); got != "" {
+		t.Errorf("without namespaces: got %q, want none", got)
+	}
+	system := pod(history.ClusterNamespace, "system", history.Create)
+	system.Ref.Resource, system.Ref.Namespace, system.Kind = "namespaces", "", "Namespace"
+	appendTo(t, s, system)
+	for _, after := range []time.Duration{time.Minute, 60 * time.Hour} {
+		c.t = c.t.Add(after)
+		appendTo(t, s, pod("web", fmt.Sprint("web-", after), history.Create))
+		if err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := cluster(); got != system.Ref.UID {
+			t.Errorf("after %s: got %q, want %q", after, got, system.Ref.UID)
+		}
+	}
+	c.t = c.t.Add(-48 * time.Hour) // the clock is set back
+	if got := cluster(); got != system.Ref.UID {
+		t.Errorf("earlier: got %q, want %q", got, system.Ref.UID)
 	}
 }
 

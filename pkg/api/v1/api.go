@@ -178,6 +178,8 @@ const (
 	ParamDepth = "depth"
 	// ParamStrip returns the objects as kubectl apply accepts them.
 	ParamStrip = "strip"
+	// ParamProblem returns the objects that had a problem at the time.
+	ParamProblem = "problem"
 	// ParamFrom is the earlier time, in RFC 3339. It is required without a
 	// cursor.
 	ParamFrom = "from"

@@ -432,6 +432,9 @@ type Recorder struct {
 	// RetentionDays is how many days of history are kept. Fewer are kept if
 	// they exceed the limit of the storage. It is absent if that is unknown.
 	RetentionDays int `json:"retentionDays,omitempty"`
+	// ClusterUID identifies the recorded cluster: it is the UID of its
+	// namespace kube-system. It is absent if that is not recorded.
+	ClusterUID string `json:"clusterUid,omitempty"`
 }
 
 // Health is the answer of [HealthPath].

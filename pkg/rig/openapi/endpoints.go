@@ -260,7 +260,7 @@ func endpoints() []endpoint {
 		},
 		{
 			path: v1.StatePath, id: "getState",
-			parameters: slices.Concat([]string{v1.ParamAt}, objects, []string{v1.ParamStrip}, paging),
+			parameters: slices.Concat([]string{v1.ParamAt}, objects, []string{v1.ParamStrip, v1.ParamProblem}, paging),
 			answers: query(
 				page("A page of objects.", reflect.TypeFor[objectList](), v1.AtHeader), unchanged(v1.AtHeader),
 				invalid(onRecords()...), noState, internal,
