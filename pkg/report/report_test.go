@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/watchhistory/watchhistory/pkg/api"
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/archive"
@@ -106,10 +108,10 @@ func hostile(text string) *report.Report {
 		Timestamp: now.Add(-5 * time.Minute), Verb: "update", Namespace: text, ResourceType: text, ResourceName: text,
 		Message: text, Annotations: map[string]string{text: text}, SourceIPs: []string{text}, Group: text, Kind: text,
 		UID: text, Revision: 2, Summary: text, Outcome: outcome, Delivery: delivery,
-		ObjectChanges: json.RawMessage(`{}`),
-		Managers:      []v1.Manager{{Manager: text, Fields: []string{text}}},
-		Unmanaged:     &v1.Unmanaged{Writer: text},
-		Inferred:      &v1.Interval{Start: now.Add(-6 * time.Minute), End: now.Add(-5 * time.Minute)},
+		ObjectChanges: json.RawMessage(`{}`), PreviousObject: json.RawMessage(`{}`),
+		Managers:  []v1.Manager{{Manager: text, Fields: []string{text}}},
+		Unmanaged: &v1.Unmanaged{Writer: text},
+		Inferred:  &v1.Interval{Start: now.Add(-6 * time.Minute), End: now.Add(-5 * time.Minute)},
 	}
 	row := v1.Row{
 		Kind: "repeat", Start: now.Add(-6 * time.Minute), End: now.Add(-5 * time.Minute), Object: object, Objects: 1,
@@ -214,5 +216,43 @@ func TestWrite_NamesObjectOfBulkDiff(t *testing.T) {
 	if len(got) != 3 || got[0].Text != "image app 1 → 2" ||
 		got[2].Text != "image app 1 → 2 (the last of 3 objects with this change)" || got[2].Diff == "" {
 		t.Errorf("got the changes %+v, want the diff at the last one of three", got)
+	}
+}
+
+// TestGather_ReadsDiffsOfManyObjectsAtOnce compares the report of a recorder
+// that returns previous objects with that of an older one.
+func TestGather_ReadsDiffsOfManyObjectsAtOnce(t *testing.T) {
+	const objects = 60
+	f := newFleet(t, objects)
+	question := f.question()
+	question.Diffs = objects - 10
+	read := func(handler http.Handler) (r *report.Report, requests int64) {
+		t.Helper()
+		f.requests.Store(0)
+		r, err := report.Gather(t.Context(), serve(t, handler), question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, f.requests.Load()
+	}
+	got, requests := read(f)
+	want, single := read(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		q.Del(v1.ParamPrevious)
+		r.URL.RawQuery = q.Encode()
+		f.ServeHTTP(w, r)
+	}))
+	if diff := cmp.Diff(markdown(t, want), markdown(t, got)); diff != "" {
+		t.Errorf("got another report (-older +newer):\n%s", diff)
+	}
+	if diff := cmp.Diff(want.Rows, got.Rows); diff != "" {
+		t.Errorf("got other rows (-older +newer):\n%s", diff)
+	}
+	if text := got.Rows[objects-1].Diffs[0]; !strings.Contains(text, `+   key-59: "2"`) {
+		t.Errorf("got the diff\n%s\nwant that of the newest change", text)
+	}
+	if single < objects-10 || requests > 20 {
+		t.Errorf("got %d requests, and %d with an older recorder, want at most 20, and one for each object",
+			requests, single)
 	}
 }
