@@ -11,9 +11,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// BenchmarkOpen opens an export of a sample cluster, as each command with a file
-// does. An operation is a file. Compare it with append, which appends the same
-// versions to a log, a thousand at a time.
+// BenchmarkOpen opens an export of a sample cluster, as each command with a
+// file does. An operation is a file. Compare it with append, which appends the
+// same versions to a log, a thousand at a time.
 func BenchmarkOpen(b *testing.B) {
 	const versions = 50_000
 	at := time.Unix(1_790_000_000, 0)
