@@ -34,6 +34,7 @@ func questions(end time.Time) []string {
 		all = append(all, v1.EventsPath+"?"+between(end)+query)
 	}
 	deployment := "/shop/deployments.apps/" + deploymentName(0)
+	early := url.QueryEscape(end.Add(-24 * time.Hour).Format(time.RFC3339Nano))
 	return append(all,
 		v1.EventsPath+deployment+"?"+between(end)+"&descendants=true",
 		v1.EventsPath+"/shop/pods/missing?"+between(end),
@@ -43,7 +44,7 @@ func questions(end time.Time) []string {
 			"&to="+at,
 		v1.RelationsPath+deployment+"?depth=3&at="+at, v1.WhyPath+deployment+"?at="+at,
 		v1.GapsPath+"?end="+at, v1.CataloguePath+"?at="+at,
-		v1.EventsPath+"?q=nonsense(", v1.StatePath+"?at="+url.QueryEscape(end.Add(-24*time.Hour).Format(time.RFC3339Nano)),
+		v1.EventsPath+"?q=nonsense(", v1.StatePath+"?at="+early,
 	)
 }
 
