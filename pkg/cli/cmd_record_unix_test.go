@@ -109,6 +109,9 @@ func TestRecord_WhileCommandRuns(t *testing.T) {
 	if code, _, errOut := record(append(append(done, "--fail-on", leftover), create...)...); code != 0 {
 		t.Errorf("nothing remains: got exit code %d, want 0:\n%s", code, errOut)
 	}
+	if code, _, errOut := record(append(append(done, "--fail-on", "true"), create...)...); code != 0 {
+		t.Errorf("nothing changes: got exit code %d, want 0:\n%s", code, errOut)
+	}
 	if code, _, errOut := record("-o", file, "-n", namespace, "--", "true"); code != 1 ||
 		!strings.Contains(errOut, "--overwrite") {
 		t.Errorf("an existing file: got exit code %d and %q, want 1 and the flag", code, errOut)

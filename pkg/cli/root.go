@@ -97,8 +97,13 @@ func paragraphs(text string) string {
 }
 
 // examples indents examples as kubectl does, and replaces the program's name by
-// what users type.
+// what users type. The name of its file, kubectl-watchhistory, is kept.
 func examples(env Environment, text string) string {
-	text = strings.ReplaceAll(paragraphs(text), "watchhistory ", env.Name+" ")
+	const program, file = "watchhistory ", pluginPrefix + "watchhistory "
+	texts := strings.Split(paragraphs(text), file)
+	for i := range texts {
+		texts[i] = strings.ReplaceAll(texts[i], program, env.Name+" ")
+	}
+	text = strings.Join(texts, file)
 	return strings.ReplaceAll("  "+strings.ReplaceAll(text, "\n", "\n  "), "\n  \n", "\n\n")
 }
