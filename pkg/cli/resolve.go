@@ -47,6 +47,9 @@ type resolver struct {
 	catalogue     []history.Resource // nil before the first use
 	warned        bool               // that discovery failed
 
+	onlyClusterScoped bool // each of the types that were resolved is
+	resolved          bool // a type was resolved
+
 	discoveryErr error // of the categories; discovery is not tried again after it
 }
 
@@ -57,6 +60,16 @@ type resolver struct {
 // It fails if neither has the type, if the catalogue has several types of that
 // name or can't be read, or if ctx is done.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
+	found, err := r.find(ctx, arg)
+	if err == nil {
+		r.onlyClusterScoped = !found.Namespaced && (r.onlyClusterScoped || !r.resolved)
+		r.resolved = true
+	}
+	return found, err
+}
+
+// find is resolve without its notes for later.
+func (r *resolver) find(ctx context.Context, arg string) (resourceType, error) {
 	if r.mapper == nil {
 		return r.fromCatalogue(ctx, arg)
 	}

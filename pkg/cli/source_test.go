@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,7 +17,11 @@ import (
 
 // export writes everything that a recording contains to a file, at the
 // recorder's time, and returns its name.
-func (r *recording) export(t *testing.T) string {
+func (r *recording) export(t *testing.T) string { return r.exportOf(t, history.AllNamespaces, "") }
+
+// exportOf is export for the objects of one scope. watched is the only
+// namespace that was recorded, or "".
+func (r *recording) exportOf(t *testing.T, scope history.NamespaceScope, watched string) string {
 	t.Helper()
 	r.setClock(r.recorderNow())
 	name := filepath.Join(t.TempDir(), "story.whx")
@@ -25,8 +30,9 @@ func (r *recording) export(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	extent := history.Extent{Start: r.now.Add(-365 * 24 * time.Hour), End: r.recorderNow()}
+	extent := history.Extent{Start: r.now.Add(-365 * 24 * time.Hour), End: r.recorderNow(), Namespace: scope}
 	err = r.log.Excerpt(t.Context(), extent, func(e *history.Excerpt) error {
+		e.Watched = watched
 		_, err := archive.Write(file, e, "test", r.now, nil)
 		return err
 	})
@@ -121,5 +127,67 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 	}
 	if compared < 100 {
 		t.Errorf("got %d commands, want at least 100", compared)
+	}
+}
+
+// TestFile_OfOneNamespace asks a file of one namespace about others.
+func TestFile_OfOneNamespace(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	t.Chdir(t.TempDir())
+	export, watched := r.exportOf(t, history.ScopeOf("shop"), ""), r.exportOf(t, history.AllNamespaces, "shop")
+	for _, args := range []string{
+		"get", "", "why", "state", "diff --from 1h", "report", "tree deploy/web", "restore deploy/web#1",
+		"history deploy/web", "related deploy/web", "blame deploy/web", "show deploy/web#1",
+	} {
+		for _, file := range []string{export, watched} {
+			code, errOut := run(t.Context(), r, io.Discard, append(strings.Fields(args), "-n", "other", "-f", file)...)
+			want := "error: " + file + " has only namespace shop\n-n shop selects it.\n"
+			if code != 1 || errOut != want {
+				t.Errorf("%s: got exit code %d and %q, want 1 and %q", args, code, errOut, want)
+			}
+		}
+	}
+	for _, args := range []string{"get", "", "why", "state", "diff --from 1h", "report -o report.md"} {
+		for file, want := range map[string]string{
+			export:  export + " has only namespace shop.\n",
+			watched: watched + " has only namespace shop, and cluster-scoped objects.\n",
+		} {
+			code, errOut := run(t.Context(), r, io.Discard, append(strings.Fields(args), "-A", "-f", file)...)
+			if code != 0 || !strings.Contains(errOut, want) {
+				t.Errorf("%s -A: got exit code %d and %q, want 0 and %q", args, code, errOut, want)
+			}
+			code, errOut = run(t.Context(), r, io.Discard, append(strings.Fields(args), "-f", file)...)
+			if code != 0 || strings.Contains(errOut, "has only") {
+				t.Errorf("%s: got exit code %d and %q, want 0 and no note about namespaces", args, code, errOut)
+			}
+		}
+	}
+	text, err := os.ReadFile("report.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "has only") {
+		t.Errorf("got the report of the namespace\n%s\nwant no note about namespaces", text)
+	}
+	for _, file := range []string{export, watched} {
+		var out strings.Builder
+		code, errOut := run(t.Context(), r, &out, "report", "-A", "-f", file)
+		_, section, _ := strings.Cut(out.String(), "## What is not recorded\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		if code != 0 || !strings.Contains(section, " has only namespace shop") {
+			t.Errorf("report -A: got exit code %d, %q and the section %q, want the namespace", code, errOut, section)
+		}
+	}
+	code, errOut := run(t.Context(), r, io.Discard, "history", "node/node-1", "-f", export)
+	want := "error: no history of nodes \"node-1\": " + export + " has only namespace shop\n"
+	if code != 1 || errOut != want {
+		t.Errorf("history of a node: got exit code %d and %q, want 1 and %q", code, errOut, want)
+	}
+	for _, file := range []string{watched, r.export(t)} {
+		code, errOut := run(t.Context(), r, io.Discard, "related", "node/node-1", "-f", file)
+		if code != 0 || strings.Contains(errOut, "give one with -n") {
+			t.Errorf("related of a node: got exit code %d and %q, want no hint at namespaces", code, errOut)
+		}
 	}
 }

@@ -68,6 +68,13 @@ func (f *File) Namespace() string {
 	return h.Watched
 }
 
+// ClusterScoped reports whether cluster-scoped objects are in the file, or may
+// be: an export of one namespace has none.
+func (f *File) ClusterScoped() bool {
+	name, one := history.ParseNamespaceScope(f.reader.Header().Namespace).Namespace()
+	return !one || name == ""
+}
+
 // Interrupted reports whether the file is a recording whose process was killed.
 func (f *File) Interrupted() bool {
 	interrupted, _ := f.reader.Interrupted()
