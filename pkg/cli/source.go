@@ -124,6 +124,14 @@ func (c *connection) validateFile() error {
 	return nil
 }
 
+// validateNoFile rejects --filename for a command that reads no history.
+func (c *connection) validateNoFile(command string) error {
+	if c.file == "" {
+		return nil
+	}
+	return withAdvice("Leave it out.", "--filename and %s can't be combined: it reads no history", command)
+}
+
 // openFile opens the history in the file of --filename. Nothing is asked of a
 // cluster: it may be another one than that of the file, or no longer exist.
 func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session, err error) {

@@ -106,7 +106,7 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 		for _, args := range commands[variable] {
 			call := strings.Join(args, " ")
 			if slices.ContainsFunc(args, func(arg string) bool {
-				return slices.Contains([]string{"__complete", "-f", "-w", "--watch"}, arg)
+				return slices.Contains([]string{"__complete", "-f", "-w", "--watch", "version"}, arg)
 			}) {
 				continue
 			}
@@ -121,5 +121,42 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 	}
 	if compared < 100 {
 		t.Errorf("got %d commands, want at least 100", compared)
+	}
+}
+
+// TestCategories_OfFiles checks that categories of definitions in a file select
+// their types, and that a type of that name takes precedence.
+func TestCategories_OfFiles(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	if err := r.log.Register(t.Context(), history.Resource{
+		Group: "apiextensions.k8s.io", Version: "v1", Plural: "customresourcedefinitions",
+		Kind: "CustomResourceDefinition", ShortNames: []string{"crd"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.write(7*time.Minute, &history.Record{
+		Ref:  ref("apiextensions.k8s.io", "customresourcedefinitions", "", "wolves.toys.example", "uid-crd"),
+		Kind: "CustomResourceDefinition", Verb: history.Create,
+		Object: []byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",` +
+			`"metadata":{"name":"wolves.toys.example"},"spec":{"group":"toys.example","scope":"Namespaced",` +
+			`"names":{"plural":"wolves","kind":"Wolf","categories":["all","canines","pods"]}}}`),
+	})
+	file := r.export(t)
+	const workloads = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
+	for args, want := range map[string]string{
+		"canines":           "wolf.toys.example/grey\n",
+		"all":               workloads + "wolf.toys.example/grey\n",
+		"pods":              "pod/web-7d9f-x2k1p\n",
+		"api-extensions -A": "customresourcedefinition.apiextensions.k8s.io/wolves.toys.example\n",
+	} {
+		for _, source := range []string{"-f " + file, "--server http://127.0.0.1:1 --recorder-url " + r.url} {
+			var out bytes.Buffer
+			line := "get " + args + " --flat --since 13m -n shop -o name " + source
+			code, stderr := run(t.Context(), r, &out, strings.Fields(line)...)
+			if code != 0 || out.String() != want {
+				t.Errorf("%s: got exit code %d and\n%s%s\nwant\n%s", line, code, out.String(), stderr, want)
+			}
+		}
 	}
 }
