@@ -226,7 +226,8 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 func TestInstall_WaitsForTheStatefulSet(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{All: true, Nodes: 2})
 	i := &installation{t, cluster, []string{"--recorder-namespace", "audit"}}
-	i.refused("install --apply --timeout 4s", "error: the recorder is not ready after 4s: pod watchhistory-recorder-0: ",
+	i.refused("install --apply --timeout 4s",
+		"error: the recorder is not ready after 4s: pod watchhistory-recorder-0: ",
 		"unbound immediate PersistentVolumeClaims", "The manifests are applied, and it may still start.",
 		"kubectl -n audit describe pod watchhistory-recorder-0")
 

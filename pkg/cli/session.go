@@ -44,6 +44,7 @@ type connection struct {
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
 	recorded       string // the only namespace of a file; empty: there are others
+	named          bool   // the namespace is an argument: no note about those of the file
 	route          route  // to the recorder, after it was connected
 	nonInteractive bool   // no user can answer prompts
 }

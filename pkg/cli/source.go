@@ -176,7 +176,7 @@ const namespacesRead = 1000
 // noteNamespaces writes which namespaces a file has, if no flag selects one and
 // it has no change in that of the kubeconfig, which may be of another cluster.
 func (c *connection) noteNamespaces(ctx context.Context, s *session) error {
-	if *c.config.Namespace != "" || c.recorded != "" || s.namespace == history.AllNamespaces {
+	if c.named || *c.config.Namespace != "" || c.recorded != "" || s.namespace == history.AllNamespaces {
 		return nil
 	}
 	page, err := s.Client.Events(ctx, client.EventsQuery{
