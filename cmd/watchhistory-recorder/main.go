@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/watchhistory/watchhistory/pkg/access/clientcert"
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
@@ -22,7 +23,7 @@ func main() {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
-	cmd := daemon.NewCommand(version, os.Getenv, hangup)
+	cmd := daemon.NewCommand(version, os.Getenv, hangup, daemon.WithClientCertificates(clientcert.New))
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		admin.PrintError(os.Stderr, err)
 		stop()

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/access"
+	"github.com/watchhistory/watchhistory/pkg/access/clientcert"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
@@ -76,7 +77,7 @@ func serve(t *testing.T, config *rest.Config) *server {
 	gate, err := access.New(config, client, access.Options{
 		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Now: s.clock.read,
 		Open: []string{"/livez"}, Optional: map[string]string{"/readyz": "/metrics"},
-		NonResource: []string{"/metrics"}, Fail: fail,
+		NonResource: []string{"/metrics"}, Certificates: clientcert.New, Fail: fail,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,13 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 		return e
 	}
 	var err error
-	if e.ObjectChanges, e.Annotations, err = visibleObject(v.Object); err != nil {
+	if len(v.Previous) > 0 {
+		e.PreviousObject, _, err = visibleObject(v.Previous)
+	}
+	if err == nil {
+		e.ObjectChanges, e.Annotations, err = visibleObject(v.Object)
+	}
+	if err != nil {
 		h.options.Logger.Error("record has no valid object", "resource", v.Ref.Resource, "namespace", v.Ref.Namespace,
 			"name", v.Ref.Name, "uid", v.Ref.UID, "revision", v.Revision, "err", err)
 	}

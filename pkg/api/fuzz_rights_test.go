@@ -259,6 +259,7 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 		{"/api/v1/state", "at=2100-01-02T03:04:40Z&limit=2"},
 		{"/api/v1/state", "namespace=vault&strip=true"},
 		{"/api/v1/state", "resourceType=nodes"},
+		{"/api/v1/state", "problem=true&limit=1"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&to=2100-01-02T03:04:50Z&noise=true"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&resourceName=" + foreign},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&count=true&noise=true"},

@@ -27,6 +27,7 @@ func FuzzHandler(f *testing.F) {
 		{"/api/v1/events/-/nodes/node-1", "cursor=OO8ob_zTbuA.&limit=1"},
 		{"/api/v1/events/%2f/%/\xff", "start=0000-01-01T00:00:00Z&end=9999-12-31T23:59:59.999999999-23:59"},
 		{"/api/v1/state", "at=2100-01-02T03:04:07Z&namespace=shop&strip=true&limit=1"},
+		{"/api/v1/state", "at=2100-01-02T03:04:07Z&problem=true&limit=1"},
 		{"/api/v1/state", "at=now&cursor=AAAAAAAAAAA47yhxJtlg4DjvKHEm2WDgAgAKY29uZmlnbWFwcwRzaG9wA3dlYgp1aWQtb2Ytd2Vi"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&to=2100-01-02T04:00:00Z&noise=true&resourceType=po"},
 		{"/api/v1/relations/shop/pods/web", "at=2100-01-02T03:04:07Z&depth=3"},

@@ -287,8 +287,9 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamFrom: {value: r.to},
 		v1.ParamTo:   {value: r.from}, v1.ParamNoise: {value: "true"},
 		v1.ParamFold: {value: "true"}, v1.ParamOutcome: {value: "true"}, v1.ParamCount: {value: "true"},
-		v1.ParamWatch: {value: "true", with: "limit=1"}, // a stream has no limit, so it is refused
-		v1.ParamHash:  {value: "none"}, v1.ParamVersions: {value: "true"},
+		v1.ParamPrevious: {value: "true"},
+		v1.ParamWatch:    {value: "true", with: "limit=1"}, // a stream has no limit, so it is refused
+		v1.ParamHash:     {value: "none"}, v1.ParamVersions: {value: "true"},
 		v1.ParamDepth: {value: "9"}, // too far, so it is refused
 	}
 	bases := map[string]string{

@@ -296,6 +296,9 @@ func (p parameters) timeline() (query.Timeline, bool, error) {
 	if q.Endings, err = p.flag(v1.ParamOutcome); err != nil {
 		return q, false, err
 	}
+	if q.Previous, err = p.flag(v1.ParamPrevious); err != nil {
+		return q, false, err
+	}
 	q.After, err = cursor(p.values.Get(v1.ParamCursor))
 	return q, possible, err
 }

@@ -1,19 +1,17 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
 // The bounds of the waiting of record.
@@ -257,11 +255,35 @@ func (o *recordOptions) report(ctx context.Context, namespace string, began time
 			}
 		}
 	}
-	found, err := o.rules.run(ctx, env, scope, began)
-	if err != nil || !found || !succeeded {
+	err := o.checkRules(ctx, env, namespace, began)
+	if _, matched := errors.AsType[*exitError](err); matched && !succeeded {
+		return nil
+	}
+	return err
+}
+
+// checkRules writes which rules of --fail-on match changes of the recording
+// since a time. It returns an [exitError] if there are any.
+func (o *recordOptions) checkRules(ctx context.Context, env Environment, namespace string, began time.Time) error {
+	if len(o.rules.expressions) == 0 {
+		return nil
+	}
+	conn := newConnection(env)
+	conn.file, *conn.config.Namespace = o.output, namespace
+	s, err := conn.open(ctx)
+	if err != nil {
 		return err
 	}
-	return &exitError{code: exitFound}
+	defer s.Close()
+	scope := history.AllNamespaces
+	if namespace != "" {
+		scope = history.ScopeOf(namespace)
+	}
+	rules, err := o.rules.match(ctx, s.Client, client.EventsQuery{Namespace: scope, Start: began})
+	if err != nil {
+		return err
+	}
+	return writeRules(&conn.env, rules, namespace == "", time.Local)
 }
 
 // runAgain runs another command line of the plugin.
@@ -269,46 +291,4 @@ func runAgain(ctx context.Context, env Environment, args []string) error {
 	root := New(env)
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
-}
-
-// failOn are the rules of --fail-on.
-type failOn struct{ expressions []string }
-
-// addFlag adds --fail-on.
-func (f *failOn) addFlag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.expressions, "fail-on", nil,
-		"Exit with 3, and show the changes, if this CEL expression is true for a change, as in "+
-			`--query: 'problem.contains("CrashLoopBackOff")'. May be repeated.`)
-}
-
-// check rejects an invalid expression.
-func (f *failOn) check(engine Engine) error {
-	for _, text := range f.expressions {
-		if err := engine.CheckExpression(text); err != nil {
-			return withPrefix("--fail-on", err)
-		}
-	}
-	return nil
-}
-
-// run shows the changes since a time for which a rule is true, and reports
-// whether there are any.
-func (f *failOn) run(ctx context.Context, env Environment, scope []string, since time.Time) (found bool, err error) {
-	for _, text := range f.expressions {
-		var evidence bytes.Buffer
-		shown := env
-		shown.Out, shown.ErrOut = &evidence, io.Discard
-		err := runAgain(ctx, shown, append([]string{
-			"get", "--flat", "--show-noise", "--exit-code", "--no-pager", "--limit", "10", "--query", text,
-			"--since-time", since.Format(time.RFC3339Nano),
-		}, scope...))
-		switch {
-		case errors.Is(err, errFound):
-			found = true
-			_, _ = fmt.Fprintf(env.ErrOut, "\n✗ --fail-on %s\n%s", printable.Line(text), evidence.Bytes())
-		case err != nil:
-			return found, withPrefix("--fail-on", err)
-		}
-	}
-	return found, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 	"github.com/watchhistory/watchhistory/pkg/report"
@@ -24,6 +25,7 @@ type reportOptions struct {
 	title         string
 	file          string // --output
 	allNamespaces bool
+	rules         failOn
 
 	write  reportWriter // of the format
 	series bool         // the format has charts
@@ -56,6 +58,9 @@ func newReport(conn *connection) *cobra.Command {
 			is the limit of job summaries on GitHub, and a page has at most 2 MB. Both name what was left
 			out.
 
+			With --fail-on, the report begins with whether the rules match a change of this time, and with
+			the newest changes that do. They are also printed to stderr. The report is written first.
+
 			Names and texts of the cluster stay text: they form no links, mentions or markup. --from and
 			--to mean the same as --since and --until.`),
 		Example: examples(conn.env, `
@@ -67,6 +72,9 @@ func newReport(conn *connection) *cobra.Command {
 
 			# In a CI job: what the deployment did
 			watchhistory report -n shop --since 10m >> "$GITHUB_STEP_SUMMARY"
+
+			# The same, and fail the job if a pod crash-looped
+			watchhistory report -n shop --since 10m -o deploy.html --fail-on 'problem.contains("CrashLoopBackOff")'
 
 			# An incident of last night, in all namespaces, with a title
 			watchhistory report -A --since 'yesterday 22:00' --until 6:00 --title 'Checkout was down' -o night.md`),
@@ -92,6 +100,7 @@ func newReport(conn *connection) *cobra.Command {
 	fs.StringVar(&o.title, "title", "", "Title of the report.")
 	fs.StringVarP(&o.file, "output", "o", "md",
 		"File to write, whose name ends in .md or .html; md or html writes to stdout.")
+	o.rules.addFlag(cmd)
 	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of all times, such as UTC or Europe/Berlin.")
 	return cmd
 }
@@ -126,6 +135,9 @@ func (o *reportOptions) validate() error {
 	default:
 		return invalidf("--output %q: want a file whose name ends in .md or .html, or md or html for stdout", o.file)
 	}
+	if o.series && o.path == "" && terminalWidth(o.env.Out) > 0 {
+		return withAdvice("-o incident.html writes a file.", "--output %s: a page can't be shown on a terminal", o.file)
+	}
 	return o.window.validate()
 }
 
@@ -138,6 +150,12 @@ func (o *reportOptions) run(ctx context.Context, _ []string) error {
 		if err := o.readClock(ctx, s); err != nil {
 			return err
 		}
+		rules, err := o.rules.match(ctx, s.Client, client.EventsQuery{
+			Namespace: s.namespace, Start: o.start, End: o.end,
+		})
+		if err != nil {
+			return err
+		}
 		r, err := report.Gather(ctx, s.Client, report.Question{
 			Title: o.title, Namespace: s.namespace, Start: o.start, End: o.end,
 			Now: o.env.recorderNow(), Location: o.location, Limit: o.limit, PageSize: o.chunkSize,
@@ -146,17 +164,26 @@ func (o *reportOptions) run(ctx context.Context, _ []string) error {
 		if err != nil {
 			return err
 		}
-		var text bytes.Buffer
-		if err := o.write(&text, r); err != nil {
+		r.Rules = rules
+		if err := o.writeReport(r); err != nil {
 			return err
 		}
-		if o.path != "" {
-			return o.writeFile(text.Bytes())
-		}
-		o.env.endProgress()
-		_, err = o.env.Out.Write(text.Bytes())
-		return err
+		return writeRules(&o.env, rules, o.allNamespaces, o.location)
 	})
+}
+
+// writeReport writes the report to the file or to stdout.
+func (o *reportOptions) writeReport(r *report.Report) error {
+	var text bytes.Buffer
+	if err := o.write(&text, r); err != nil {
+		return err
+	}
+	if o.path != "" {
+		return o.writeFile(text.Bytes())
+	}
+	o.env.endProgress()
+	_, err := o.env.Out.Write(text.Bytes())
+	return err
 }
 
 // writeFile writes the file of --output.

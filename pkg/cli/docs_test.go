@@ -122,7 +122,8 @@ func TestQueries_FieldsAreSetByCommands(t *testing.T) {
 	notSet := map[string]string{
 		"Verbs": "a column of the timeline shows it", "Managers": "a column of the timeline shows it",
 		"Group": "a type's name contains its group", "Namespaces": "kubectl has one namespace, or all",
-		"Reasons": "--field-selector selects them", "EventTypes": "--field-selector selects them",
+		"Previous": "a report reads its diffs with it",
+		"Reasons":  "--field-selector selects them", "EventTypes": "--field-selector selects them",
 	}
 	set := fieldsSet(t)
 	for _, query := range []reflect.Type{

@@ -129,7 +129,8 @@ func TestParameterFlags_AreComplete(t *testing.T) {
 		v1.ParamVerb: fixed, v1.ParamUser: fixed, v1.ParamManager: fixed, v1.ParamReason: fixed, v1.ParamType: fixed,
 		v1.ParamCursor: fixed, v1.ParamOrder: fixed, v1.ParamSummary: fixed, v1.ParamEmpty: fixed,
 		v1.ParamDescendants: fixed, v1.ParamWatch: fixed, v1.ParamClass: noCommand, v1.ParamFold: fixed,
-		v1.ParamStrip: fixed, v1.ParamOutcome: fixed, v1.ParamCount: fixed, v1.ParamProblem: fixed,
+		v1.ParamStrip: fixed, v1.ParamOutcome: fixed, v1.ParamPrevious: fixed,
+		v1.ParamCount: fixed, v1.ParamProblem: fixed,
 		v1.ParamNoise: noCommand, v1.ParamHash: noCommand, v1.ParamVersions: noCommand,
 	}
 	source, err := os.ReadFile("../api/v1/api.go")

@@ -121,6 +121,22 @@ func TestPager_OnlyOnTerminal(t *testing.T) {
 	}
 }
 
+// A page for a browser is not written to a terminal, also not by a pager.
+func TestPager_RejectsPages(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	p := &paged{t: t, r: r, rows: 60}
+	code, shown := p.run(t.Context(), "report", "-o", "html")
+	want := "error: --output html: a page can't be shown on a terminal\r\n-o incident.html writes a file.\r\n"
+	if code != 1 || shown != want {
+		t.Errorf("got exit code %d and %q, want 1 and %q", code, shown, want)
+	}
+	file := filepath.Join(t.TempDir(), "a.html")
+	if code, shown := p.run(t.Context(), "report", "-o", file); code != 0 || !strings.Contains(shown, "Wrote ") {
+		t.Errorf("a file: got exit code %d and %q, want 0 and a note", code, shown)
+	}
+}
+
 func TestPager_NotesFollowOutput(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()

@@ -53,6 +53,9 @@ type EventsQuery struct {
 	// Outcome adds to each root change how it ended, and the release that made
 	// it.
 	Outcome bool
+	// Previous adds to each update the object in the version before it, unless
+	// Summary is set. A recorder that is older adds none.
+	Previous bool
 
 	// Consequences is how many consequences of each row [Client.Folded] returns
 	// at most, up to [v1.MaxConsequences].
@@ -88,6 +91,7 @@ func (q *EventsQuery) values() url.Values {
 		v.Set(v1.ParamConsequences, strconv.Itoa(q.Consequences))
 	}
 	setFlag(v, v1.ParamOutcome, q.Outcome)
+	setFlag(v, v1.ParamPrevious, q.Previous)
 	return v
 }
 

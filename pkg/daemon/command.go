@@ -37,9 +37,14 @@ type flags struct {
 //
 // getenv is [os.Getenv], or replaces it in tests. A value from hangup, which
 // may be nil, makes a running recorder read its configuration file at once. The
-// command writes nothing but its log, to the error stream. The caller prints
-// the error, which is one line, with its hint, and exits with [ExitCode].
-func NewCommand(version string, getenv func(string) string, hangup <-chan os.Signal) *cobra.Command {
+// options are those of the daemon.
+//
+// The command writes nothing but its log, to the error stream. The caller
+// prints the error, which is one line, with its hint, and exits with
+// [ExitCode].
+func NewCommand(
+	version string, getenv func(string) string, hangup <-chan os.Signal, options ...Option,
+) *cobra.Command {
 	f := flags{logFormat: "text"}
 	cmd := &cobra.Command{
 		Use:   "watchhistory-recorder",
@@ -67,7 +72,7 @@ The commands below maintain the recorded history, some of them while the recorde
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd, f, version, getenv, hangup)
+			return run(cmd, f, version, getenv, hangup, options)
 		},
 	}
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` (overrides CONFIG_PATH)")
@@ -105,7 +110,9 @@ func versionOf(program string) string {
 func ExitCode(err error) int { return admin.ExitCode(err) }
 
 // run runs the recorder until the command's context ends.
-func run(cmd *cobra.Command, f flags, version string, getenv func(string) string, hangup <-chan os.Signal) error {
+func run(
+	cmd *cobra.Command, f flags, version string, getenv func(string) string, hangup <-chan os.Signal, options []Option,
+) error {
 	logger, err := newLogger(cmd.ErrOrStderr(), f)
 	if err != nil {
 		return err
@@ -123,7 +130,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	cluster.UserAgent = userAgent(version)
-	d, err := New(cmd.Context(), c, cluster, logger)
+	d, err := New(cmd.Context(), c, cluster, logger, options...)
 	if err != nil {
 		return err
 	}

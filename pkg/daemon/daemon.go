@@ -47,6 +47,8 @@ type Daemon struct {
 	metrics    *metrics
 	stopping   chan struct{} // closed when Run begins to stop
 
+	clientCertificates access.CertificateParser // nil: none are accepted
+
 	// started is the configuration that New was called with. The fields of
 	// [Config.fixedIn] never change.
 	started Config
@@ -58,15 +60,29 @@ type Daemon struct {
 	ignored  gap.Ignored // resources that a former configuration ignored, until they are recorded again
 }
 
+// Option changes a daemon before it opens its ports.
+type Option func(*Daemon)
+
+// WithClientCertificates accepts callers with the client certificates that the
+// parser trusts.
+func WithClientCertificates(parse access.CertificateParser) Option {
+	return func(d *Daemon) { d.clientCertificates = parse }
+}
+
 // New opens the ports and then the database. The caller runs the daemon or
 // closes it.
 //
 // New does not wait for the cluster, because history must be available during
 // an outage.
-func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
+func New(
+	ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger, options ...Option,
+) (_ *Daemon, err error) {
 	d := &Daemon{
 		logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, metrics: newMetrics(),
 		stopping: make(chan struct{}), startTime: time.Now().UTC(),
+	}
+	for _, set := range options {
+		set(d)
 	}
 	d.config.Store(&c)
 	d.metrics.setReloaded(true)

@@ -38,7 +38,7 @@ func (d *Daemon) listen(ctx context.Context, c Config, cluster *rest.Config) (er
 		}
 	}
 	if c.SecurePort != NoPort {
-		if d.secure, err = newSecure(ctx, c, cluster, d.client, d.logger); err != nil {
+		if d.secure, err = d.newSecure(ctx, c, cluster); err != nil {
 			return err
 		}
 	}
@@ -57,12 +57,10 @@ func listen(ctx context.Context, address, portSetting, addressSetting string) (n
 	return l, nil
 }
 
-// newSecure opens the secure listener. client is one of the cluster.
-func newSecure(
-	ctx context.Context, c Config, cluster *rest.Config, client *http.Client, logger *slog.Logger,
-) (*secure, error) {
-	gate, err := access.New(cluster, client, access.Options{
-		Logger: logger, Path: api.Path, Fail: api.WriteError,
+// newSecure opens the secure listener.
+func (d *Daemon) newSecure(ctx context.Context, c Config, cluster *rest.Config) (*secure, error) {
+	gate, err := access.New(cluster, d.client, access.Options{
+		Logger: d.logger, Path: api.Path, Fail: api.WriteError, Certificates: d.clientCertificates,
 		Open:        []string{v1.HealthPath, v1.LivezPath, v1.OpenAPIPath},
 		NonResource: []string{v1.MetricsPath},
 		Optional:    map[string]string{v1.ReadyzPath: v1.MetricsPath},
@@ -70,9 +68,9 @@ func newSecure(
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := serving.New(ctx, cluster, client, serving.Options{
+	certificates, err := serving.New(ctx, cluster, d.client, serving.Options{
 		CertFile: c.TLSCertFile, KeyFile: c.TLSKeyFile, CAFile: c.TLSCAFile,
-		Service: serviceName, Namespace: c.Namespace, Logger: logger,
+		Service: serviceName, Namespace: c.Namespace, Logger: d.logger,
 	})
 	if err != nil {
 		return nil, certificateError(err)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/access/clientcert"
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
@@ -100,7 +101,8 @@ func boot(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source
 func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source, level slog.Level) *running {
 	t.Helper()
 	log := clustertest.NewLogbook(t)
-	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
+	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		daemon.WithClientCertificates(clientcert.New))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,6 +120,10 @@ func (j *journal) write(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// The excerpt's catalogue begins where the excerpt does.
+		if e.Catalogue, err = j.daemon.Log().Resources(ctx); err != nil {
+			return err
+		}
 		e.Gaps = joinGaps(before, after)
 		e.Unrecorded, e.Watched = j.currentUnrecorded(), j.opts.Namespace
 		records := e.Records

@@ -411,6 +411,7 @@ func TestRecord(t *testing.T) {
 	t.Run("interrupted", l.testInterrupted)
 	t.Run("refused", l.testRefused)
 	t.Run("caught up", l.testCaughtUp)
+	t.Run("sources", l.testSources)
 	t.Run("outage", l.testOutage)
 }
 

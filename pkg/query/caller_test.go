@@ -143,7 +143,7 @@ func TestAs_HidesHashesOfListedSecrets(t *testing.T) {
 	secret := record(ref("", "secrets", "shop", "pin", 1), history.Create, `{"data":{"pin":"`+hash+`"}}`)
 	secret.Summary = &history.Summary{Text: "created with " + hash}
 	secret.Managers = []history.Manager{{Name: hash, Fields: []string{"data." + hash}}}
-	l.put(secret)
+	l.put(secret, record(secret.Ref, history.Update, `{"data":{}}`))
 	for _, c := range []struct {
 		rights []string
 		shown  bool
@@ -158,9 +158,12 @@ func TestAs_HidesHashesOfListedSecrets(t *testing.T) {
 	} {
 		s := l.service(query.Options{EarlierNamespaces: true}).As(newRights(c.rights...))
 		page, err := s.Timeline(t.Context(),
-			query.Timeline{Filter: history.Filter{Namespace: "shop", Name: "pin"}, Limit: 10})
-		if err != nil || len(page.Versions) != 1 {
-			t.Fatalf("%v: got %d versions, error %v, want 1", c.rights, len(page.Versions), err)
+			query.Timeline{Filter: history.Filter{Namespace: "shop", Name: "pin"}, Limit: 10, Previous: true})
+		if err != nil || len(page.Versions) != 2 {
+			t.Fatalf("%v: got %d versions, error %v, want 2", c.rights, len(page.Versions), err)
+		}
+		if got := strings.Contains(string(page.Versions[1].Previous), hash); got != c.shown {
+			t.Errorf("%v: shows hashes of the previous version: got %t, want %t", c.rights, got, c.shown)
 		}
 		v := page.Versions[0]
 		text := fmt.Sprintf("%s %s %+v %s %+v", v.Object, v.Summary, v.Managers, v.Problem, v.Record.Summary)

@@ -146,6 +146,10 @@ type Version struct {
 	// Ending is how a root change ended. It is nil unless the question asked
 	// for [Timeline.Endings].
 	Ending *Ending
+	// Previous is the object in the version before an update. It is nil unless
+	// the question asked for [Timeline.Previous], and if that version is not
+	// known.
+	Previous []byte
 }
 
 // Page is a part of an answer, in the question's order.

@@ -34,6 +34,10 @@ type Timeline struct {
 	// Endings adds to each root change how it ended. It takes several reads of
 	// the log for each.
 	Endings bool
+	// Previous adds to each update the object in the version before, unless
+	// Bare is set. It takes a read of the log for each. These objects are not
+	// part of [Options.PageBytes].
+	Previous bool
 
 	// Consequences is the largest number of consequences of each row of a
 	// folded page that are returned.
@@ -83,18 +87,22 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	each := q.Each
 	var versions []Version
+	previous := q.Previous && !q.Bare
+	if previous {
+		each = s.withPrevious(ctx, each, &versions)
+	}
 	if q.Endings {
 		e, err := s.endingsOf(ctx, q)
 		if err != nil {
 			return Page{}, err
 		}
-		each = e.each(ctx, q.Each, &versions)
+		each = e.each(ctx, each, &versions)
 	}
 	page, err := s.scan(ctx, scan, q.Selector, q.Rest, each)
 	if err != nil {
 		return Page{}, err
 	}
-	if q.Endings {
+	if q.Endings || previous {
 		page.Versions = versions
 	}
 	if !q.Rest.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // fill appends eleven pods, each with a create and an update.
@@ -226,5 +228,46 @@ func TestService_ReadsCatalogueOncePerQuestion(t *testing.T) {
 		if err := ask(); err != nil || reader.catalogue != 1 {
 			t.Errorf("%s: read the catalogue %d times, error %v, want once", name, reader.catalogue, err)
 		}
+	}
+}
+
+// TestTimeline_PreviousIsVersionBefore compares the previous objects of updates
+// with the versions of the log, in both orders and with a selector.
+func TestTimeline_PreviousIsVersionBefore(t *testing.T) {
+	l := newLog(t)
+	version := func(name string, n int, verb history.Verb) *history.Record {
+		return record(ref("", "pods", "shop", name, 1), verb, fmt.Sprintf(`{"spec":{"n":%d}}`, n))
+	}
+	l.put(version("a", 1, history.Create), version("b", 1, history.Create), version("a", 2, history.Update),
+		version("b", 2, history.Update), version("a", 3, history.Update), version("b", 2, history.Delete))
+	want := map[string]string{"a#2": `{"spec":{"n":1}}`, "a#3": `{"spec":{"n":2}}`, "b#2": `{"spec":{"n":1}}`}
+	expression, err := selector.Compile("object.spec.n > 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []query.Timeline{
+		{Order: history.OldestFirst},
+		{Order: history.NewestFirst},
+		{Selector: &selector.Selector{Expression: expression}},
+		{Endings: true},
+	} {
+		q.Previous, q.Limit = true, 10
+		page, err := l.service(query.Options{}).Timeline(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, v := range page.Versions {
+			if v.Previous != nil {
+				got[fmt.Sprintf("%s#%d", v.Ref.Name, v.Revision)] = string(v.Previous)
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%+v: got %v, want %v", q, got, want)
+		}
+	}
+	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Previous: true, Bare: true, Limit: 10})
+	if err != nil || slices.ContainsFunc(page.Versions, func(v query.Version) bool { return v.Previous != nil }) {
+		t.Errorf("without objects: got %+v, error %v, want no previous objects", page.Versions, err)
 	}
 }

@@ -33,7 +33,7 @@ func Gather(ctx context.Context, source *client.Client, q Question) (*Report, er
 	if g.q.End.IsZero() {
 		g.q.End = q.Now
 	}
-	g.q.PageSize = cmp.Or(q.PageSize, pageSize)
+	g.q.PageSize, g.q.Diffs = cmp.Or(q.PageSize, pageSize), cmp.Or(q.Diffs, maxDiffs)
 	g.r = &Report{
 		Title: q.Title, Namespace: q.Namespace, Start: q.Start, End: g.q.End, Location: g.q.Location,
 	}

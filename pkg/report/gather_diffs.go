@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
@@ -20,10 +21,12 @@ const (
 )
 
 // diffs reads the diffs of versions to the ones before them. All versions of an
-// object are read at once.
+// object are read at once. Those of many objects are read from the timeline.
 type diffs struct {
 	order  []objectKey
 	wanted map[objectKey][]wantedDiff
+
+	first, last time.Time // of the versions
 }
 
 // wantedDiff is a diff that is not read yet.
@@ -32,10 +35,22 @@ type wantedDiff struct {
 	to       *string
 }
 
+const (
+	// manyObjects is the number of objects from which on the timeline is read.
+	manyObjects = 20
+	// maxTimeline is how many changes of the timeline are read for one diff.
+	maxTimeline = 10
+)
+
+// hasDiff reports whether a version has a diff to the one before it.
+func hasDiff(e *v1.Event) bool {
+	return e.Verb == history.Update.String() && e.Revision >= 2 && e.UID != ""
+}
+
 // want adds the diff of a version, which is written to a text. Versions that
 // have no diff are ignored: creations and deletions.
 func (d *diffs) want(e *v1.Event, to *string) bool {
-	if e.Verb != history.Update.String() || e.Revision < 2 || e.UID == "" {
+	if !hasDiff(e) {
 		return false
 	}
 	key := keyOf(e)
@@ -46,7 +61,65 @@ func (d *diffs) want(e *v1.Event, to *string) bool {
 		d.order = append(d.order, key)
 	}
 	d.wanted[key] = append(d.wanted[key], wantedDiff{e.Revision, to})
+	if d.first.IsZero() || e.Timestamp.Before(d.first) {
+		d.first = e.Timestamp
+	}
+	if e.Timestamp.After(d.last) {
+		d.last = e.Timestamp
+	}
 	return true
+}
+
+// readTimeline reads the diffs of root changes in a scope, the newest first. It
+// reads a bounded number of changes, and none from a recorder that is too old
+// for that: the other diffs stay wanted.
+func (d *diffs) readTimeline(ctx context.Context, source *client.Client, scope history.NamespaceScope) error {
+	left := 0
+	for _, wanted := range d.wanted {
+		left += len(wanted)
+	}
+	most, supported := maxTimeline*left, false
+	for e, err := range source.All(ctx, client.EventsQuery{
+		Namespace: scope, Start: d.first, End: d.last.Add(1), Order: history.NewestFirst, Limit: pageSize,
+		Verbs: []history.Verb{history.Update}, Classes: []history.Class{history.Root}, Previous: true,
+	}) {
+		if err != nil {
+			return err
+		}
+		key := keyOf(&e)
+		i := slices.IndexFunc(d.wanted[key], func(w wantedDiff) bool { return w.revision == e.Revision })
+		if supported = supported || len(e.PreviousObject) > 0; i >= 0 && supported {
+			if err := d.wanted[key][i].set(&e); err != nil {
+				return err
+			}
+			d.wanted[key] = slices.Delete(d.wanted[key], i, i+1)
+			left--
+		}
+		if most--; left == 0 || most == 0 || i >= 0 && !supported {
+			break
+		}
+	}
+	return nil
+}
+
+// set writes the diff of a version that has the object before.
+func (w *wantedDiff) set(after *v1.Event) error {
+	if len(after.PreviousObject) == 0 {
+		return nil // not kept
+	}
+	before := *after
+	before.ObjectChanges, before.Revision = after.PreviousObject, after.Revision-1
+	return w.write(&before, after)
+}
+
+// write writes the diff of two versions.
+func (w *wantedDiff) write(before, after *v1.Event) error {
+	var text bytes.Buffer
+	if _, _, err := render.New(&text, render.Options{}).Changes(before, after); err != nil {
+		return err
+	}
+	*w.to = cutLines(text.String(), maxDiffSize)
+	return nil
 }
 
 // read reads all diffs. The text of one whose versions are not kept stays
@@ -87,11 +160,9 @@ func readDiffs(ctx context.Context, source *client.Client, of objectKey, wanted 
 		if before == nil || after == nil {
 			continue
 		}
-		var text bytes.Buffer
-		if _, _, err := render.New(&text, render.Options{}).Changes(before, after); err != nil {
+		if err := w.write(before, after); err != nil {
 			return err
 		}
-		*w.to = cutLines(text.String(), maxDiffSize)
 	}
 	return nil
 }
@@ -132,14 +203,22 @@ func (g *gatherer) rowDiffs(ctx context.Context) error {
 		row := &g.r.Rows[i]
 		row.Diffs = map[int]string{}
 		for _, position := range shownChanges(&row.Row) {
-			if n == maxDiffs {
-				break
+			if n == g.q.Diffs {
+				if hasDiff(&row.Changes[position]) {
+					g.r.MoreDiffs++
+				}
+				continue
 			}
 			text := new(string)
 			if wanted.want(&row.Changes[position], text) {
 				texts[text] = func(diff string) { row.Diffs[position] = diff }
 				n++
 			}
+		}
+	}
+	if len(wanted.order) >= manyObjects {
+		if err := wanted.readTimeline(ctx, g.source, g.q.Namespace); err != nil {
+			return err
 		}
 	}
 	if err := wanted.read(ctx, g.source); err != nil {

@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +22,9 @@ const (
 // GitHub has at most 65,536 characters.
 //
 //nolint:gochecknoglobals // a constant
-var commentBounds = bounds{gaps: 4 << 10, problems: 20 << 10, rows: 24 << 10, stats: 8 << 10, deleted: 4 << 10}
+var commentBounds = bounds{
+	rules: 4 << 10, gaps: 4 << 10, problems: 20 << 10, rows: 20 << 10, stats: 8 << 10, deleted: 4 << 10,
+}
 
 // page is the data of a page. pkg/report/page/src/data.ts has the same types.
 // Times are milliseconds since 1970.
@@ -37,6 +38,8 @@ type page struct {
 	Start        int64          `json:"start"`
 	End          int64          `json:"end"`
 	Recorded     int64          `json:"recorded,omitempty"` // when recording began, if that is after the start
+	Verdict      string         `json:"verdict,omitempty"`
+	Rules        []pageRule     `json:"rules,omitempty"`
 	Problems     []pageProblem  `json:"problems,omitempty"`
 	MoreProblems bool           `json:"moreProblems,omitempty"`
 	Rows         []pageRow      `json:"rows,omitempty"`
@@ -57,6 +60,12 @@ type pageGap struct {
 	Start int64 `json:"start"`
 	End   int64 `json:"end,omitempty"`
 	Text  parts `json:"text"`
+}
+
+type pageRule struct {
+	Text    string       `json:"text"`
+	Changes []pageChange `json:"changes"`
+	More    bool         `json:"more,omitempty"`
 }
 
 type pageProblem struct {
@@ -166,6 +175,7 @@ func newPage(r *Report, bounds level) *page {
 		p.page.Recorded = since
 	}
 	p.coverage()
+	p.rules()
 	for i := range r.Problems {
 		p.problem(&r.Problems[i])
 	}
@@ -247,6 +257,21 @@ func (p *pager) coverage() {
 	}
 }
 
+// rules adds the rules that match changes.
+func (p *pager) rules() {
+	p.page.Verdict = p.verdict()
+	for _, r := range matchedRules(p.Rules) {
+		rule := pageRule{Text: printable.Line(r.Expression), More: r.More}
+		for n := range r.Changes {
+			e := &r.Changes[n]
+			rule.Changes = append(rule.Changes, pageChange{
+				Time: ms(e.Timestamp), Name: printable.Line(p.versionName(e)), Text: printable.Line(matchText(e)),
+			})
+		}
+		p.page.Rules = append(p.page.Rules, rule)
+	}
+}
+
 // leave adds a text about what was left out, unless n is 0.
 func (p *pager) leave(n int, noun, rest string) {
 	if n > 0 {
@@ -315,6 +340,7 @@ func (p *pager) rows() {
 		p.page.Rows[i] = row
 	}
 	p.leave(withoutDiff, "older change", " without the diff, because the page would be too large.")
+	p.leave(p.MoreDiffs, "older change", " without the diff, because only the newest diffs are read.")
 }
 
 // row returns a row without diffs.
@@ -349,12 +375,16 @@ func (p *pager) row(r *v1.Row) pageRow {
 			row.Times = append(row.Times, ms(r.Changes[i].Timestamp))
 		}
 	}
-	for i := range r.Changes[max(0, len(r.Changes)-maxRowChanges):] {
-		e := &r.Changes[max(0, len(r.Changes)-maxRowChanges)+i]
+	shown := r.Changes[max(0, len(r.Changes)-maxRowChanges):]
+	for i := range shown {
+		e := &shown[i]
 		c := pageChange{Time: ms(e.Timestamp)}
 		if len(r.Changes) > 1 { // otherwise, the row says the same
-			c.Name = printable.Line(fmt.Sprintf("%s#%d", eventName(e), e.Revision))
+			c.Name = printable.Line(p.versionName(e))
 			c.Text = printable.Line(e.Summary)
+			if i == len(shown)-1 {
+				c.Text += bulkText(r)
+			}
 			if len(e.Managers) > 0 {
 				c.Who = printable.Line(render.Writer(e.Managers[0].Manager))
 			}

@@ -41,10 +41,17 @@ func TestWriteHTML_Pages(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	deleted := gather(t, "deployment-deleted")
+	deleted.Rules = []report.Rule{
+		{Expression: `verb == "delete" && ` + strings.Repeat("object.metadata.", 20) + `name != "tmp"`, More: true},
+		{Expression: "false"},
+	}
+	for i := range deleted.Deleted {
+		deleted.Rules[0].Changes = append(deleted.Rules[0].Changes, deleted.Deleted[i].Event)
+	}
 	for name, r := range map[string]*report.Report{
-		"incident": gather(t, "configmap-edited"), "gap": gather(t, "changed-in-gap"),
-		"deleted": gather(t, "deployment-deleted"),
-		"large":   generated(10_000), "hostile": attack(),
+		"incident": gather(t, "configmap-edited"), "gap": gather(t, "changed-in-gap"), "deleted": deleted,
+		"large": generated(10_000), "hostile": attack(),
 	} {
 		page := page(t, r)
 		if len(page) > maxPage {

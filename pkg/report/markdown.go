@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -12,13 +13,14 @@ import (
 )
 
 // bounds are the sizes of the sections of a report in Markdown, in bytes.
-type bounds struct{ gaps, problems, rows, diffs, stats, deleted int }
+type bounds struct{ rules, gaps, problems, rows, diffs, stats, deleted int }
 
 // summaryBounds are those of a job summary: GitHub rejects more than 1 MiB.
 //
 //nolint:gochecknoglobals // a constant
 var summaryBounds = bounds{
-	gaps: 32 << 10, problems: 192 << 10, rows: 320 << 10, diffs: 320 << 10, stats: 96 << 10, deleted: 48 << 10,
+	rules: 32 << 10, gaps: 32 << 10, problems: 192 << 10, rows: 320 << 10, diffs: 288 << 10, stats: 96 << 10,
+	deleted: 48 << 10,
 }
 
 const (
@@ -47,7 +49,13 @@ type markdown struct {
 // write returns the report.
 func (m *markdown) write() string {
 	m.heading()
+	if Matched(m.Rules) {
+		m.rules()
+	}
 	m.coverage()
+	if !Matched(m.Rules) {
+		m.rules()
+	}
 	m.problems()
 	m.rows()
 	m.compared()
@@ -107,6 +115,74 @@ func (m *markdown) heading() {
 	m.line("# ", mdText(m.Title))
 	m.line("\n**", mdText(place(m.Namespace)), "** · ", mdText(start.Format(layout)), "–",
 		mdText(until+" "+end.Format("MST")), " · ", mdText(render.RowTotals(m.v1Rows())))
+}
+
+// rules writes which rules match changes. That none does is below what is not
+// recorded, because that may be the reason.
+func (m *markdown) rules() {
+	if text := m.verdict(); text != "" {
+		m.note(mdText(text))
+	}
+	matched := matchedRules(m.Rules)
+	kept, omitted := fit(len(matched), m.bounds.rules, false, func(i int) string { return m.rule(&matched[i]) })
+	for _, text := range kept {
+		m.out.WriteString(text)
+	}
+	if omitted > 0 {
+		m.note(counted(omitted, "further rule") + " left out.")
+	}
+}
+
+// rule returns a rule with the changes that match it.
+func (m *markdown) rule(r *Rule) string {
+	b := markdown{Report: m.Report}
+	b.note("✗ " + mdCode(r.Expression))
+	b.line()
+	for n := range r.Changes {
+		e := &r.Changes[n]
+		b.line("- ", mdText(m.clock(e.Timestamp)), " ", mdCode(m.versionName(e)), " ", mdText(matchText(e)))
+	}
+	if r.More {
+		b.line("- Older changes match, too.")
+	}
+	return b.out.String()
+}
+
+// verdict says how many of the rules match a change. It returns "" if there are
+// none.
+func (r *Report) verdict() string {
+	n, all := len(matchedRules(r.Rules)), len(r.Rules)
+	switch {
+	case all == 0:
+		return ""
+	case n == 0 && all == 1:
+		return "✓ The rule matches no recorded change."
+	case n == 0:
+		return fmt.Sprintf("✓ None of %d rules matches a recorded change.", all)
+	case all == 1:
+		return "✗ The rule matches a change:"
+	default:
+		return fmt.Sprintf("✗ %d of %d rules match a change:", n, all)
+	}
+}
+
+// versionName returns a version: "deployment/web#3", after its namespace if the
+// report is about several.
+func (r *Report) versionName(e *v1.Event) string {
+	name := fmt.Sprintf("%s#%d", eventName(e), e.Revision)
+	if _, one := r.Namespace.Namespace(); !one && e.Namespace != "" {
+		return e.Namespace + " " + name
+	}
+	return name
+}
+
+// matchText describes a change that matches a rule.
+func matchText(e *v1.Event) string {
+	text := cmp.Or(e.Summary, e.Verb)
+	if len(e.Managers) > 0 {
+		text += " (" + render.Writer(e.Managers[0].Manager) + ")"
+	}
+	return text
 }
 
 // coverage writes what is not recorded. It is the first section: without it, an
@@ -364,11 +440,11 @@ func (m *markdown) diffs() {
 		r, position := &m.Rows[all[i].row], all[i].position
 		e := &r.Changes[position]
 		b := markdown{Report: m.Report}
-		b.details(mdText(fmt.Sprintf("%s %s#%d %s", m.clock(e.Timestamp), eventName(e), e.Revision, e.Summary)),
+		b.details(mdText(m.clock(e.Timestamp)+" "+m.versionName(e)+" "+e.Summary+bulkText(&r.Row)),
 			r.Diffs[position], "diff")
 		return b.out.String()
 	})
-	if omitted > 0 {
+	if omitted += m.MoreDiffs; omitted > 0 {
 		m.note("Diffs of " + counted(omitted, "older change") + " left out.")
 	}
 	if len(kept) == 0 {
@@ -379,6 +455,15 @@ func (m *markdown) diffs() {
 		m.out.WriteString(text)
 	}
 	m.line("\n</details>")
+}
+
+// bulkText says how many objects a row is about whose diff is that of the last
+// one. It returns "" for other rows.
+func bulkText(r *v1.Row) string {
+	if r.Kind != "bulk" {
+		return ""
+	}
+	return fmt.Sprintf(" (the last of %d objects with this change)", r.Objects)
 }
 
 // eventName returns a version's object: "deployment/web".

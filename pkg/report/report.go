@@ -18,12 +18,15 @@ type Report struct {
 	Location  *time.Location // of the times in Markdown
 
 	Coverage Coverage
+	// Rules are those that the report checks. They may be empty.
+	Rules []Rule
 	// Problems are the objects that had a problem at the end, each with the
 	// changes that may have caused it.
 	Problems     []Problem
 	MoreProblems bool  // there may be more objects with a problem
 	Rows         []Row // oldest first
 	Cut          bool  // older rows were omitted
+	MoreDiffs    int   // older changes whose diffs were not read
 	// Compared is nil if nothing was recorded at the start.
 	Compared *Compared
 	// Deleted are the objects that were deleted, newest first.
@@ -84,5 +87,6 @@ type Question struct {
 
 	Limit    int  // folded rows, the newest; 0: all
 	PageSize int  // rows that are read at a time; 0: the default
+	Diffs    int  // of the newest changes; 0: the default
 	Series   bool // also read what charts show
 }

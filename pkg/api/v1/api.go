@@ -160,6 +160,9 @@ const (
 	// ParamOutcome adds to each root change how it ended, and the release that
 	// made it.
 	ParamOutcome = "outcome"
+	// ParamPrevious adds to each update the object in the version before it. It
+	// has no effect together with [ParamSummary], [ParamFold] or [ParamWatch].
+	ParamPrevious = "previous"
 	// ParamWatch returns a stream of [StreamItem] instead of a page.
 	ParamWatch = "watch"
 

@@ -20,11 +20,15 @@ type Event struct {
 	Message string `json:"message"`
 	// ObjectChanges is the whole object in this version, without the metadata
 	// that the API server maintains. It is absent with [ParamSummary].
-	ObjectChanges json.RawMessage   `json:"objectChanges,omitempty"`
-	Annotations   map[string]string `json:"annotations,omitempty"` // of the object
-	Stage         string            `json:"stage"`                 // [StageResponseComplete]
-	RequestURI    string            `json:"requestURI"`            // the object's path on the API server
-	SourceIPs     []string          `json:"sourceIPs,omitempty"`   // always absent
+	ObjectChanges json.RawMessage `json:"objectChanges,omitempty"`
+	// PreviousObject is the whole object in the version before an update. It is
+	// absent unless [ParamPrevious] requests it, and if that version is not
+	// known.
+	PreviousObject json.RawMessage   `json:"previousObject,omitempty"`
+	Annotations    map[string]string `json:"annotations,omitempty"` // of the object
+	Stage          string            `json:"stage"`                 // [StageResponseComplete]
+	RequestURI     string            `json:"requestURI"`            // the object's path on the API server
+	SourceIPs      []string          `json:"sourceIPs,omitempty"`   // always absent
 
 	Group           string `json:"group"`           // the API group, "" for the core group
 	APIVersion      string `json:"apiVersion"`      // the version in which the object was read

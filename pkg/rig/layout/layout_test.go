@@ -209,3 +209,21 @@ func TestCheckAPI_FindsClosedPackagesInExportedDeclarations(t *testing.T) {
 		})
 	}
 }
+
+// TestPlugin_LinksNoClientsOfAllTypes checks that the plugin does not compile
+// the typed clients of all Kubernetes APIs, which are more than 100 packages.
+func TestPlugin_LinksNoClientsOfAllTypes(t *testing.T) {
+	for program, want := range map[string]bool{
+		"./plugins/kubectl-watchhistory": false, "./cmd/watchhistory-recorder": true,
+	} {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", program)
+		cmd.Dir = "../../.."
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(strings.Fields(string(out)), "k8s.io/client-go/kubernetes"); got != want {
+			t.Errorf("%s links all typed clients: got %t, want %t", program, got, want)
+		}
+	}
+}

@@ -224,7 +224,7 @@ func endpoints() []endpoint {
 				[]string{v1.ParamOrder}, paging,
 				[]string{
 					v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamConsequences,
-					v1.ParamOutcome, v1.ParamWatch,
+					v1.ParamOutcome, v1.ParamPrevious, v1.ParamWatch,
 				}),
 			answers: query(
 				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()).orFolded(),

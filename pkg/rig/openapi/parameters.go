@@ -50,7 +50,8 @@ func (b *builder) parameter(d *document, place, key string) *schema {
 	case v1.ParamLimit:
 		p.Schema.Type = "integer"
 	case v1.ParamSummary, v1.ParamDescendants, v1.ParamStrip, v1.ParamNoise, v1.ParamVersions,
-		v1.ParamProblem, v1.ParamWatch, v1.ParamFold, v1.ParamOutcome, v1.ParamCount:
+		v1.ParamProblem, v1.ParamWatch, v1.ParamFold, v1.ParamOutcome, v1.ParamPrevious,
+		v1.ParamCount:
 		p.Schema.Type, p.Schema.Default = "boolean", false
 	case v1.ParamOrder:
 		p.Schema.Enum, p.Schema.Default = []string{v1.OrderAscending, v1.OrderDescending}, v1.OrderAscending

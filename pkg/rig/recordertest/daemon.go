@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/access/clientcert"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
@@ -38,7 +39,8 @@ func FilesIn(tb testing.TB, dir string) (all []byte) {
 func RunDaemon(tb testing.TB, identity *rest.Config, config daemon.Config) *daemon.Daemon {
 	tb.Helper()
 	config.StoragePath, config.BindAddress = tb.TempDir(), "127.0.0.1"
-	d, err := daemon.New(tb.Context(), config, identity, slog.New(slog.NewTextHandler(tb.Output(), nil)))
+	d, err := daemon.New(tb.Context(), config, identity, slog.New(slog.NewTextHandler(tb.Output(), nil)),
+		daemon.WithClientCertificates(clientcert.New))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -59,6 +59,12 @@ export interface Problem {
   unread?: string[];
 }
 
+export interface Rule {
+  text: string; // in CEL
+  changes: Change[]; // that match
+  more?: boolean;
+}
+
 export interface Workload {
   name: string;
   ns?: string;
@@ -75,6 +81,8 @@ export interface Data {
   start: number;
   end: number;
   recorded?: number; // when recording began, if that is after the start
+  verdict?: string; // how many rules match a change
+  rules?: Rule[]; // those that do
   problems?: Problem[];
   moreProblems?: boolean;
   rows?: Row[];

@@ -3,7 +3,7 @@ import { Chart } from "./chart";
 import { readData, type Class, type Data } from "./data";
 import { h } from "./dom";
 import { List } from "./list";
-import { compared, coverage, deleted, problems, section, workloads, writers } from "./sections";
+import { compared, coverage, deleted, problems, rules, section, workloads, writers } from "./sections";
 import { State } from "./state";
 import { isUTC, setRange, setUTC, timeElement, zoneName } from "./time";
 
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     h(
       "main",
       { id: "content" },
-      coverage(data),
+      ...(data.rules ? [rules(data), coverage(data)] : [coverage(data), rules(data)]).map((part) => part ?? ""),
       problems(data),
       section("timeline", "Timeline", chart.element),
       section("changes", "Changes", filters(state), list.element),

@@ -1,4 +1,4 @@
-import type { Cause, Data, Problem, Workload } from "./data";
+import type { Cause, Data, Problem, Rule, Workload } from "./data";
 import { counted, diffLines, h, hidden, s } from "./dom";
 import { classNames } from "./list";
 import type { State } from "./state";
@@ -22,6 +22,21 @@ export function coverage(data: Data): HTMLElement {
   const list = h("ul", { class: "notice" });
   for (const line of lines) list.append(h("li", {}, ...sentence(line)));
   return section("coverage", "What is not recorded", list);
+}
+
+// rules shows which rules match changes. It is empty for a report that checks
+// none.
+export function rules(data: Data): HTMLElement | undefined {
+  if (!data.verdict) return undefined;
+  const found = data.rules ?? [];
+  return section("rules", "Rules", h("p", { class: found.length > 0 ? "bad" : "good" }, data.verdict), ...found.map(rule));
+}
+
+function rule(r: Rule): HTMLElement {
+  const list = h("ul", {});
+  for (const c of r.changes) list.append(h("li", {}, timeElement(c.t), " ", h("code", {}, c.name), ` ${c.text}`));
+  if (r.more) list.append(h("li", { class: "muted" }, "Older changes match, too."));
+  return h("article", { class: "card" }, h("h3", {}, h("code", {}, r.text)), list);
 }
 
 // problems shows what is wrong, and which changes may have caused it.

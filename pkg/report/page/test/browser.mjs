@@ -106,6 +106,12 @@ await test("parts are in order, what is not recorded first", "gap", {}, async (p
   assert.equal(await page.locator("main").count(), 1);
 });
 
+await test("rules that match come first", "deleted", {}, async (page) => {
+  assert.equal(await page.locator("h2:visible").first().textContent(), "Rules");
+  assert.match(await page.locator("#rules").textContent(), /✗ 1 of 2 rules match a change:.*verb == "delete".*Older changes match, too\./s);
+  assert.ok((await page.locator("#rules li code").count()) > 0, "no change is named");
+});
+
 await test("texts stay texts", "hostile", {}, async (page) => {
   assert.match(await page.title(), /<img src=x/);
   assert.match(await page.locator("h1").textContent(), /<script>document\.title/);
