@@ -104,7 +104,8 @@ func TestRestore_NeedsNoNamespaceFlag(t *testing.T) {
 	}
 	r.writeConfigMap(time.Hour, history.Create, "a", `}`)
 	var out bytes.Buffer
-	code, stderr := run(t.Context(), r, &out, "restore", "ns/shop", "--at", "30m", "--dry-run=client", "-f", r.export(t))
+	code, stderr := run(t.Context(), r, &out,
+		"restore", "ns/shop", "--at", "30m", "--dry-run=client", "-f", r.export(t))
 	if code != 0 || strings.Contains(stderr, "The file has changes in") {
 		t.Errorf("got exit code %d and\n%s%s\nwant 0, and no advice", code, out.String(), stderr)
 	}
