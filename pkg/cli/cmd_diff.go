@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
@@ -398,12 +400,21 @@ func (o *diffOptions) runOne(ctx context.Context, s *session, sub subject) (show
 }
 
 // earlier returns the version of --from. It returns nil if the object did not
-// exist then.
+// exist then. If it existed and was first observed later, earlier returns its
+// first version.
 func (o *diffOptions) earlier(ctx context.Context, v *versions, after *v1.Event) (*v1.Event, error) {
 	before, err := v.version(ctx, &o.from.ref)
-	if o.from.ref.at.isSet() && history.CodeOf(err) == history.NotFound {
-		o.env.note("It was not recorded before " +
-			clock(o.from.ref.at.time.In(o.location), o.env.recorderNow().In(o.location)) + ".")
+	if at := o.from.ref.at; at.isSet() && history.CodeOf(err) == history.NotFound {
+		text := func(t time.Time) string { return clock(t.In(o.location), o.env.recorderNow().In(o.location)) }
+		first, err := v.one(ctx, after.Namespace, after.UID, 1)
+		if err != nil {
+			return nil, err
+		}
+		if first != nil && first.Initial && !creationOf(first).After(at.time) {
+			o.env.note("It was first observed at " + text(first.Timestamp) + ": that version is compared.")
+			return first, nil
+		}
+		o.env.note("It was not recorded before " + text(at.time) + ".")
 		return nil, nil
 	}
 	if err != nil {
@@ -416,6 +427,16 @@ func (o *diffOptions) earlier(ctx context.Context, v *versions, after *v1.Event)
 		return nil, nil
 	}
 	return before, nil
+}
+
+// creationOf returns when a version's object was created. It is zero if that is
+// not known.
+func creationOf(e *v1.Event) time.Time {
+	var object metav1.PartialObjectMetadata
+	if json.Unmarshal(e.ObjectChanges, &object) != nil {
+		return time.Time{}
+	}
+	return object.CreationTimestamp.Time
 }
 
 // writeOne writes the diff of two versions.

@@ -115,3 +115,65 @@ func BenchmarkCompare(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCompare_Count counts the 1,000 objects that existed before 100,000
+// others were created. x-state is how many times as long it takes as reading
+// the state of that time, which leaves the others out.
+func BenchmarkCompare_Count(b *testing.B) {
+	now := time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour)
+	clock := now.Add(-24 * time.Hour)
+	s, err := store.Open(b.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return clock }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	if err := s.Register(b.Context(), history.Resource{
+		Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true,
+	}); err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	create := func(count int) {
+		var batch history.Batch
+		for range count {
+			n++
+			r := record(ref("", "pods", fmt.Sprint("ns-", n%20), fmt.Sprintf("pod-%06d", n), 1), history.Create, "")
+			r.Object = fmt.Appendf(nil, `{"metadata":{"creationTimestamp":%q}}`, clock.Format(time.RFC3339))
+			batch.Versions = append(batch.Versions, history.NewVersion{Record: r})
+		}
+		if err := s.Append(b.Context(), &batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	create(1000)
+	from := clock.Add(time.Hour)
+	clock = now.Add(-time.Hour)
+	for range 100 {
+		create(1000)
+		clock = clock.Add(time.Second)
+	}
+	clock = now
+	service := query.New(s, query.Options{Now: func() time.Time { return now }})
+	state := func() time.Duration {
+		begin := time.Now()
+		for _, err := range s.State(b.Context(), history.StateScan{At: from}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(begin)
+	}
+	state()
+	b.ReportAllocs()
+	var states time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		states += state()
+		b.StartTimer()
+		page, err := service.Compare(b.Context(), query.Compare{From: from, To: now, Limit: 1, Count: true})
+		if err != nil || page.Existed.Objects != 1000 || page.Existed.Initial != 0 {
+			b.Fatalf("got %+v, error %v, want 1,000 objects", page.Existed, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(states), "x-state")
+}

@@ -34,6 +34,10 @@ type objectWalk struct {
 	later func() (uint64, error)
 	// before is the time before which deleted objects can be left out.
 	before uint64
+	// existed is set if only objects are needed that existed at this moment. So
+	// most objects that were recorded first after it are left out early, by the
+	// time of their creation.
+	existed *stateMoment
 	// changes is set if only objects with a version in this interval are
 	// needed. Most heads then exclude their objects: reading them in the order
 	// of their keys costs less than by a listing of all namespaces.
@@ -412,6 +416,11 @@ func (w *objectWalk) setPlace(c *candidate, id *codec.Identity) (selected bool, 
 		return false, nil
 	}
 	c.created = creation(*id)
+	if w.existed != nil && c.created.After(moment(w.existed.before-1)) {
+		if later, err := w.createdSince(c.head.Object, w.existed); later || err != nil {
+			return false, err
+		}
+	}
 	c.ref, err = w.r.ref(*id)
 	return err == nil, err
 }

@@ -81,8 +81,9 @@ func (w *town) live(n int) {
 				w.rng.IntN(1000)),
 		}
 		if before := w.newest[ref]; before == nil && w.rng.IntN(3) == 0 {
-			created = w.now.Add(-time.Duration(w.rng.IntN(50)) * time.Hour)
-			r.Initial, r.Created = true, created
+			// The clock of the API server may be ahead.
+			created = w.now.Add(time.Duration(w.rng.IntN(60)-50) * time.Hour)
+			r.Initial, r.Created = w.rng.IntN(4) > 0, created
 			r.Object = fmt.Appendf(nil, `{"metadata":{"creationTimestamp":%q}}`, created.Format(time.RFC3339))
 		}
 		w.newest[ref] = r
@@ -158,10 +159,10 @@ func text(r *history.Record) string {
 	return fmt.Sprintf("%s %d %s %s", r.Ref, r.Revision, r.Verb, r.Object)
 }
 
-// state reads a state in pages.
-func (w *town) state(at time.Time, f history.Filter, limit int) (got []string) {
+// state reads a state in pages, as it is known at a later time.
+func (w *town) state(at, until time.Time, f history.Filter, limit int) (got []string) {
 	w.t.Helper()
-	sc := history.StateScan{Filter: f, At: at, Limit: limit, Bodies: true}
+	sc := history.StateScan{Filter: f, At: at, Until: until, Limit: limit, Bodies: true}
 	for n := limit; n == limit; {
 		n = 0
 		for r, err := range w.store.State(w.t.Context(), sc) {
@@ -264,10 +265,14 @@ func (w *town) check() {
 	}
 	after := w.at(to, to, f)
 	want := ordered(func(ref history.ObjectRef) string { return text(after[ref]) }, after)
-	if got := w.state(to, f, limit); !slices.Equal(got, want) {
+	if got := w.state(to, time.Time{}, f, limit); !slices.Equal(got, want) {
 		w.t.Errorf("state at %s, limit %d, %+v:\ngot  %q\nwant %q", to, limit, f, got, want)
 	}
 	before := w.at(from, to, f)
+	want = ordered(func(ref history.ObjectRef) string { return text(before[ref]) }, before)
+	if got := w.state(from, to, f, limit); !slices.Equal(got, want) {
+		w.t.Errorf("state at %s as known at %s, limit %d, %+v:\ngot  %q\nwant %q", from, to, limit, f, got, want)
+	}
 	want = ordered(func(ref history.ObjectRef) string {
 		if before[ref] == after[ref] {
 			return ""

@@ -34,6 +34,9 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 		at := stateMoment{before: timestamp(sc.At) + 1}
 		at.known = max(at.before, timestamp(sc.Until)+1)
 		last := stateMoment{before: at.known}
+		if at.known > at.before {
+			w.existed = &at
+		}
 		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at, &last) }
 		w.later, w.before = func() (uint64, error) { return w.firstCreated(&last) }, at.before
 		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
