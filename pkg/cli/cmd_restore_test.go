@@ -93,8 +93,8 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 	}
 }
 
-// TestRestore_NeedsNoNamespaceFlag checks that nobody is asked to select a
-// namespace of a file if an argument names it.
+// TestRestore_NeedsNoNamespaceFlag checks that no note advises to select a
+// namespace of a file if an argument names one.
 func TestRestore_NeedsNoNamespaceFlag(t *testing.T) {
 	r := newRecording(t)
 	if err := r.log.Register(t.Context(), history.Resource{
