@@ -162,7 +162,8 @@ func TestFile_WithoutEnd(t *testing.T) {
 			}
 			var out bytes.Buffer
 			code, stderr := run(t.Context(), r, &out, "get", "-A", "-f", path)
-			if code != 0 || !strings.Contains(stderr, tt.want) || name == "killed" && strings.Contains(stderr, "bytes") {
+			complete := name == "killed"
+			if code != 0 || !strings.Contains(stderr, tt.want) || complete && strings.Contains(stderr, "bytes") {
 				t.Errorf("got exit code %d and %q, want 0 and %q", code, stderr, tt.want)
 			}
 		})
