@@ -121,7 +121,8 @@ func (o *recordOptions) validateFile() error {
 	st, err := os.Stat(o.output)
 	switch {
 	case o.output == "-":
-		return withAdvice("-o e2e.whx writes a file.", "--output -: a recording can't be written to the standard output")
+		return withAdvice("-o e2e.whx writes a file.",
+			"--output -: a recording can't be written to the standard output")
 	case err == nil && st.IsDir():
 		return withAdvice("-o "+filepath.Join(o.output, "e2e.whx")+" writes a file in it.",
 			"--output %s: it is a directory", o.output)

@@ -94,9 +94,10 @@ type History interface {
 	End() time.Time
 	// Namespace returns the only namespace whose objects were recorded, or "".
 	Namespace() string
-	// Interrupted reports whether the file is a recording whose process was
-	// killed. It ends earlier than the process, by a second or two.
-	Interrupted() bool
+	// Interrupted reports whether the file is a recording without an end: its
+	// process was killed, or is running. unusable is the number of bytes at the
+	// end of the file that can't be read.
+	Interrupted() (interrupted bool, unusable int64)
 }
 
 // stdinFile is the value of --filename that means the standard input.
@@ -157,8 +158,13 @@ func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session
 		return nil, err
 	}
 	c.recorded = found.Namespace()
-	if found.Interrupted() {
-		c.env.note("The recording was interrupted: it ends at " + found.End().Format(time.RFC3339) + ".")
+	if interrupted, unusable := found.Interrupted(); interrupted {
+		note := "The recording was interrupted, or is running: the file ends at " +
+			found.End().Format(time.RFC3339) + "."
+		if unusable > 0 {
+			note += fmt.Sprintf(" The last %d bytes are damaged or incomplete.", unusable)
+		}
+		c.env.note(note)
 	}
 	c.followClock(recorder)
 	s := &session{Client: recorder, types: resolver{readCatalogue: recorder.Resources, env: &c.env}}

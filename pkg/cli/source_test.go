@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -158,5 +159,50 @@ func TestCategories_OfFiles(t *testing.T) {
 				t.Errorf("%s: got exit code %d and\n%s%s\nwant\n%s", line, code, out.String(), stderr, want)
 			}
 		}
+	}
+}
+
+// A recording without an end is read up to its last mark. What follows and
+// can't be read is reported.
+func TestFile_WithoutEnd(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	var file bytes.Buffer
+	journal, err := archive.NewJournal(&file, archive.Header{Start: r.now.Add(-365 * 24 * time.Hour), Created: r.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []int // the sizes of the file
+	for _, extent := range []history.Extent{
+		{Start: r.now.Add(-365 * 24 * time.Hour), End: r.now.Add(-13 * time.Minute)},
+		{Start: r.now.Add(-13 * time.Minute), End: r.now},
+	} {
+		if err := r.log.Excerpt(t.Context(), extent, journal.Append); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, file.Len())
+	}
+	damaged := bytes.Clone(file.Bytes())
+	damaged[parts[0]+50] ^= 1
+	for name, tt := range map[string]struct {
+		file []byte
+		want string
+	}{
+		"killed":    {file.Bytes(), "The recording was interrupted, or is running: the file ends at "},
+		"truncated": {file.Bytes()[:parts[1]-3], "Z. The last "},
+		"damaged":   {damaged, fmt.Sprintf("Z. The last %d bytes are damaged or incomplete.\n", parts[1]-parts[0])},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "run.whx")
+			if err := os.WriteFile(path, tt.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			code, stderr := run(t.Context(), r, &out, "get", "-A", "-f", path)
+			complete := name == "killed"
+			if code != 0 || !strings.Contains(stderr, tt.want) || complete && strings.Contains(stderr, "bytes") {
+				t.Errorf("got exit code %d and %q, want 0 and %q", code, stderr, tt.want)
+			}
+		})
 	}
 }
