@@ -66,7 +66,7 @@ func New(env Environment) *cobra.Command {
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
 		newTree(conn), newWhy(conn), newReport(conn), newState(conn), newRestore(conn), newRecord(conn),
 		newInstall(conn), newUninstall(conn), newCheck(conn), newVersion(conn))
-	addCompletion(root, env)
+	addCompletion(root, conn)
 	conn.completeTimes(root)
 	return root
 }

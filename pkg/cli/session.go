@@ -43,6 +43,7 @@ type connection struct {
 	file      string // with the history, instead of a recorder's
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
+	named          bool   // the namespace is an argument: no note about those of the file
 	route          route  // to the recorder, after it was connected
 	nonInteractive bool   // no user can answer prompts
 

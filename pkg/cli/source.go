@@ -96,9 +96,10 @@ type History interface {
 	Namespace() string
 	// ClusterScoped reports whether cluster-scoped objects were recorded, too.
 	ClusterScoped() bool
-	// Interrupted reports whether the file is a recording whose process was
-	// killed. It ends earlier than the process, by a second or two.
-	Interrupted() bool
+	// Interrupted reports whether the file is a recording without an end: its
+	// process was killed, or is running. unusable is the number of bytes at the
+	// end of the file that can't be read.
+	Interrupted() (interrupted bool, unusable int64)
 }
 
 // stdinFile is the value of --filename that means the standard input.
@@ -126,6 +127,14 @@ func (c *connection) validateFile() error {
 	return nil
 }
 
+// validateNoFile rejects --filename for a command that reads no history.
+func (c *connection) validateNoFile(command string) error {
+	if c.file == "" {
+		return nil
+	}
+	return withAdvice("Leave it out.", "--filename and %s can't be combined: it reads no history", command)
+}
+
 // openFile opens the history in the file of --filename. Nothing is asked of a
 // cluster: it may be another one than that of the file, or no longer exist.
 func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session, err error) {
@@ -151,8 +160,13 @@ func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session
 		return nil, err
 	}
 	c.recorded = recordedScope{file: name, namespace: found.Namespace(), clusterScoped: found.ClusterScoped()}
-	if found.Interrupted() {
-		c.env.note("The recording was interrupted: it ends at " + found.End().Format(time.RFC3339) + ".")
+	if interrupted, unusable := found.Interrupted(); interrupted {
+		note := "The recording was interrupted, or is running: the file ends at " +
+			found.End().Format(time.RFC3339) + "."
+		if unusable > 0 {
+			note += fmt.Sprintf(" The last %d bytes are damaged or incomplete.", unusable)
+		}
+		c.env.note(note)
 	}
 	c.followClock(recorder)
 	s := &session{Client: recorder, recorded: &c.recorded}
@@ -212,7 +226,7 @@ func (c *connection) noteNamespaces(ctx context.Context, s *session) error {
 	case s.namespace == history.AllNamespaces:
 		c.env.note(c.recorded.note())
 		return nil
-	case *c.config.Namespace != "" || c.recorded.namespace != "" || s.types.onlyClusterScoped:
+	case c.named, *c.config.Namespace != "", c.recorded.namespace != "", s.types.onlyClusterScoped:
 		return nil
 	}
 	page, err := s.Client.Events(ctx, client.EventsQuery{

@@ -75,11 +75,10 @@ func (f *File) ClusterScoped() bool {
 	return !one || name == ""
 }
 
-// Interrupted reports whether the file is a recording whose process was killed.
-func (f *File) Interrupted() bool {
-	interrupted, _ := f.reader.Interrupted()
-	return interrupted
-}
+// Interrupted reports whether the file is a recording without an end: its
+// process was killed, or is running. unusable is the number of bytes at the end
+// of the file that can't be read.
+func (f *File) Interrupted() (interrupted bool, unusable int64) { return f.reader.Interrupted() }
 
 // Close ends all requests, and removes what reading the file has stored.
 func (f *File) Close() error { return errors.Join(f.server.Close(), f.reader.Close()) }
