@@ -339,7 +339,11 @@ func (o *diffOptions) writePatches(ctx context.Context, s *session, p *render.Pr
 		if after == nil { // the deletion was not observed
 			continue
 		}
-		if err := d.write(before, after); err != nil {
+		write := func() error { return d.write(before, after) }
+		if of.Change == "created" {
+			write = func() error { return d.writeCreated(after) }
+		}
+		if err := write(); err != nil {
 			return err
 		}
 	}
@@ -445,7 +449,12 @@ func (o *diffOptions) writeOne(p *render.Printer, before, after *v1.Event) (show
 	if before != nil && before.UID != after.UID {
 		o.env.note("The object was deleted and created again in between.")
 	}
-	if err := d.write(before, after); err != nil {
+	if at := o.from.ref.at; before == nil && at.isSet() && creationOf(after).After(at.time) {
+		err = d.writeCreated(after)
+	} else {
+		err = d.write(before, after)
+	}
+	if err != nil {
 		return 0, err
 	}
 	d.noteHidden()

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -83,5 +84,31 @@ metadata:
 	}
 	if code != 1 || strings.Contains(stderr, "same") {
 		t.Errorf("got exit code %d and %s, want 1 and nothing about the object that is the same", code, stderr)
+	}
+}
+
+// TestDiff_CreatedObjectIsAdded compares with a time before an object was
+// created.
+func TestDiff_CreatedObjectIsAdded(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	created := &history.Record{
+		Ref: ref("", "configmaps", "shop", "new", "uid-new"), Kind: "ConfigMap", Verb: history.Create,
+		Object: fmt.Appendf(nil, `{"metadata":{"name":"new","creationTimestamp":%q},"data":{"a":"1"}}`,
+			r.now.Add(-5*time.Minute).Format(time.RFC3339)),
+	}
+	r.write(5*time.Minute, created)
+	edited := *created
+	edited.Verb, edited.Object = history.Update, bytes.Replace(created.Object, []byte(`"1"`), []byte(`"2"`), 1)
+	r.write(4*time.Minute, &edited)
+	for _, object := range []string{"cm", "cm/new"} {
+		var out bytes.Buffer
+		code, errOut := run(t.Context(), r, &out, "diff", object, "--from", "6m", "-p", "-n", "shop",
+			"--recorder-url", r.url)
+		got := out.String()
+		if code != 0 || !strings.Contains(got, "configmap/new  revision 2  4m ago: created\n") ||
+			!strings.Contains(got, "+   a: \"2\"\n") {
+			t.Errorf("%s: got exit code %d and\n%s%swant the ConfigMap as created", object, code, got, errOut)
+		}
 	}
 }

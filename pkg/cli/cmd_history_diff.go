@@ -48,6 +48,18 @@ func (d *diffWriter) write(old, new *v1.Event) (err error) {
 	return err
 }
 
+// writeCreated writes a version of an object that did not exist before.
+func (d *diffWriter) writeCreated(e *v1.Event) (err error) {
+	d.shown++
+	if d.unified {
+		_, err = d.printer.UnifiedCreated(e)
+		return err
+	}
+	_, hidden, err := d.printer.Created(e)
+	d.hidden += hidden
+	return err
+}
+
 // noteHidden writes a note with the number of hidden changes.
 func (d *diffWriter) noteHidden() {
 	if d.hidden > 0 {

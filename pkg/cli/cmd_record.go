@@ -267,8 +267,9 @@ func (o *recordOptions) finish(ctx context.Context, rec Recording) error {
 	if err != nil {
 		return history.WithHint(err, o.output+" can be read up to the last second that was recorded.")
 	}
-	o.env.note(fmt.Sprintf("Recorded %d changes of %d resources in %s into %s (%d kB).",
-		s.Changes, s.Resources, s.End.Sub(s.Start).Round(time.Second), o.output, (s.Bytes+999)/1000))
+	o.env.note(fmt.Sprintf("Recorded %s of %s in %s into %s (%d kB).",
+		plural(int(s.Changes), "change"), plural(s.Resources, "resource"),
+		s.End.Sub(s.Start).Round(time.Second), o.output, (s.Bytes+999)/1000))
 	return nil
 }
 

@@ -29,6 +29,24 @@ func (p *Printer) Changes(old, new *v1.Event) (shown, hidden int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	return p.differences(before, after)
+}
+
+// Created is [Printer.Diff] for an object that did not exist before: all of the
+// version is added. The version need not be the first one.
+func (p *Printer) Created(e *v1.Event) (shown, hidden int, err error) {
+	if err := p.title(e, fmt.Sprintf("revision %d  %s: created", e.Revision, p.ago(e.Timestamp))); err != nil {
+		return 0, 0, err
+	}
+	after, err := Decode(e)
+	if err != nil {
+		return 0, 0, err
+	}
+	return p.differences(map[string]any{}, after)
+}
+
+// differences writes what differs between two objects.
+func (p *Printer) differences(before, after map[string]any) (shown, hidden int, err error) {
 	var changes []diff.Change
 	for _, c := range diff.Objects(before, after) {
 		if c.Noise() && !p.opts.ShowNoise {
@@ -65,10 +83,16 @@ func (p *Printer) heading(old, new *v1.Event) error {
 	if new.Verb != "update" || old == nil {
 		what += ": " + cell(new.Summary)
 	}
+	return p.title(new, what)
+}
+
+// title writes the name of a version's object and a text. An empty line
+// separates it from an earlier diff.
+func (p *Printer) title(e *v1.Event, what string) error {
 	separator := ""
 	if p.headed {
 		separator = "\n"
 	}
 	p.headed = true
-	return p.write(separator + p.paint(field{cell(fullName(new)), p.styles.heading}) + "  " + what + "\n")
+	return p.write(separator + p.paint(field{cell(fullName(e)), p.styles.heading}) + "  " + what + "\n")
 }

@@ -24,11 +24,22 @@ func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	return p.unified(p.label(old), before, new)
+}
+
+// UnifiedCreated is [Printer.Unified] for an object that did not exist before:
+// all of the version is added.
+func (p *Printer) UnifiedCreated(e *v1.Event) (differs bool, err error) {
+	return p.unified("/dev/null", "", e)
+}
+
+// unified writes the unified diff from a text, with its label, to a version.
+func (p *Printer) unified(label, before string, new *v1.Event) (differs bool, err error) {
 	after, err := yamlOf(new)
 	if err != nil {
 		return false, err
 	}
-	text, err := udiff.ToUnified(p.label(old), p.label(new), before, udiff.Lines(before, after), contextLines)
+	text, err := udiff.ToUnified(label, p.label(new), before, udiff.Lines(before, after), contextLines)
 	if err != nil {
 		return false, fmt.Errorf("compare %s: %w", fullName(new), err)
 	}

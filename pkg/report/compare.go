@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -129,8 +130,8 @@ func (c *Comparison) readRoots(ctx context.Context, source *client.Client, compa
 // Stats returns the lines of the objects that differ, and of those that changed
 // in between and are as they were. Differences that follow from other changes
 // are counted by their types, unless all is set.
-func (c *Comparison) Stats(all bool) (stats []render.Stat, hidden map[string]int) {
-	hidden = map[string]int{}
+func (c *Comparison) Stats(all bool) (stats []render.Stat, hidden map[HiddenType]int) {
+	hidden = map[HiddenType]int{}
 	for _, d := range c.Differences {
 		s := render.Stat{Difference: d}
 		if r := c.roots[differing{d.Group, d.ResourceType, d.Namespace, d.ResourceName}]; r != nil {
@@ -142,7 +143,7 @@ func (c *Comparison) Stats(all bool) (stats []render.Stat, hidden map[string]int
 		case d.Noise, s.Changes > 0 && d.Change == "changed" && d.Remainder != "":
 			s.Mark = render.StatSame
 		case !all && (s.Changes == 0 || d.Derived && d.Change != "changed"):
-			hidden[d.ResourceType]++
+			hidden[HiddenType{d.ResourceType, strings.ToLower(d.Kind)}]++
 			continue
 		case d.Change == "created":
 			s.Mark = render.StatAdded
@@ -160,22 +161,22 @@ func (c *Comparison) Stats(all bool) (stats []render.Stat, hidden map[string]int
 	return stats, hidden
 }
 
-// HiddenTypes lists numbers of types: "8 pods, 4 replicasets".
-func HiddenTypes(hidden map[string]int) (text string, total int) {
-	var types []string
-	for name := range hidden {
-		types = append(types, name)
-	}
-	slices.SortFunc(types, func(a, b string) int {
-		if hidden[a] != hidden[b] {
-			return hidden[b] - hidden[a]
-		}
-		return strings.Compare(a, b)
+// HiddenType is the type of differences that are counted.
+type HiddenType struct{ plural, singular string }
+
+// HiddenTypes lists numbers of types: "8 pods, 1 replicaset".
+func HiddenTypes(hidden map[HiddenType]int) (text string, total int) {
+	types := slices.SortedFunc(maps.Keys(hidden), func(a, b HiddenType) int {
+		return cmp.Or(hidden[b]-hidden[a], strings.Compare(a.plural, b.plural))
 	})
 	var parts []string
-	for _, name := range types {
-		total += hidden[name]
-		parts = append(parts, fmt.Sprintf("%d %s", hidden[name], name))
+	for _, t := range types {
+		name := t.plural
+		if hidden[t] == 1 {
+			name = t.singular
+		}
+		total += hidden[t]
+		parts = append(parts, fmt.Sprintf("%d %s", hidden[t], name))
 	}
 	return strings.Join(parts, ", "), total
 }

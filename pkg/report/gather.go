@@ -211,7 +211,7 @@ func (g *gatherer) compare(ctx context.Context) error {
 		return err
 	}
 	c := &Compared{From: found.From, To: found.To, Existed: found.Existed}
-	var hidden map[string]int
+	var hidden map[HiddenType]int
 	c.Stats, hidden = found.Stats(false)
 	c.Hidden, c.HiddenN = HiddenTypes(hidden)
 	g.r.Compared = c

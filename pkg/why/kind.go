@@ -56,6 +56,14 @@ var names = [...]string{ //nolint:gochecknoglobals // constants
 // String returns the kind with an article.
 func (k Kind) String() string { return names[k] }
 
+// rarely returns "rarely causes", or "rarely cause" after a plural.
+func (k Kind) rarely() string {
+	if strings.HasSuffix(names[k], "s") {
+		return "rarely cause"
+	}
+	return "rarely causes"
+}
+
 // ofResource are the kinds of all changes of some resources.
 var ofResource = map[schema.GroupResource]Kind{ //nolint:gochecknoglobals // a constant table
 	{Resource: "configmaps"}:                                               Configuration,

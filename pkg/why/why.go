@@ -249,7 +249,7 @@ func (r *Ranked) match(codes []string) {
 	case best > 1:
 		r.weigh(best, kind.String()+" can cause "+name)
 	case best < 1:
-		r.weigh(best, kind.String()+" rarely causes "+name)
+		r.weigh(best, kind.String()+" "+kind.rarely()+" "+name)
 	}
 }
 

@@ -250,4 +250,9 @@ func TestRank_SaysWhyItIsLessLikely(t *testing.T) {
 	if want := []string{"healthy 1m59s after it"}; !slices.Equal(got, want) {
 		t.Errorf("got reasons against it %q, want %q", got, want)
 	}
+	c = change("deployments", history.Update, 120, "metadata.labels.app")
+	got = why.Rank(s, []why.Candidate{c})[0].Against
+	if want := "labels rarely cause CrashLoop"; !slices.Contains(got, want) {
+		t.Errorf("got reasons against labels %q, want %q", got, want)
+	}
 }
