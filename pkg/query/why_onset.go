@@ -35,6 +35,8 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.noteInitial(own)
+	w.noteInitial(onsets)
 	begin, err := w.episode(ctx, own, onsets)
 	if err != nil {
 		return err
@@ -45,6 +47,7 @@ func (w *investigation) diagnose(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		w.noteInitial(before)
 		onsets = append(onsets, before...)
 	}
 	ready, err := w.readyUntil(ctx, own)
@@ -72,7 +75,21 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err := w.narrow(ctx, own, newest); err != nil {
 		return err
 	}
+	for i := range w.answer.Symptoms {
+		s := &w.answer.Symptoms[i]
+		s.Initial = w.initial[s.Since]
+	}
+	w.answer.Initial = w.initial[w.answer.Onset]
 	return w.healthyBefore(ctx)
+}
+
+// noteInitial notes when the recording of objects began.
+func (w *investigation) noteInitial(records []*history.Record) {
+	for _, r := range records {
+		if r.Initial {
+			w.initial[r.Time] = true
+		}
+	}
 }
 
 // ownVersions returns the newest versions of the object, newest first, with
@@ -116,7 +133,7 @@ func (w *investigation) episode(ctx context.Context, own, onsets []*history.Reco
 				break
 			}
 			if r.Time.Sub(before.Time) >= recovery {
-				return r.Time, nil
+				return r.Time.Add(-slack), nil
 			}
 		}
 	}

@@ -342,6 +342,67 @@ func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
 	if got := answer.Onset; got.After(first.Time) || got.IsZero() {
 		t.Errorf("got the onset %v, want %v or earlier", got, first.Time)
 	}
+	if !answer.Initial || len(answer.Symptoms) != 1 || !answer.Symptoms[0].Initial {
+		t.Errorf("got initial %t, symptoms %+v, want an initial one", answer.Initial, answer.Symptoms)
+	}
+}
+
+// TestWhy_ChangesAfterOnset changes objects after a pod began to fail: right
+// after it, and later.
+func TestWhy_ChangesAfterOnset(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		initial bool // it had failed when its recording began
+		before  bool // the Deployment was changed right before
+		want    string
+	}{
+		{"cause recorded late", false, false, "1s after"},
+		{"cause recorded before", false, true, "1s before"},
+		{"failed when the recording began", true, false, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := whyWorld(t)
+			if test.before {
+				w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(webTemplate, "2", 2))
+			}
+			var onset time.Time
+			if test.initial {
+				pod, _ := w.ref("pods shop/web-1-b")
+				by, _ := w.ref("replicasets shop/web-1")
+				r := record(pod, history.Create, fmt.Sprintf(`{"metadata":{"name":"web-1-b","namespace":"shop",`+
+					`"uid":%q,"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-1",`+
+					`"uid":%q,"controller":true}]},"status":{"phase":"Running",`+
+					`"containerStatuses":[{"name":"app","state":%s}]}}`,
+					pod.UID, by.UID, waiting))
+				r.Owners, r.Initial, r.Class = []types.UID{by.UID}, true, history.Consequence
+				w.log.put(r)
+				onset = w.now
+			} else {
+				onset = w.crashes()
+			}
+			w.put(history.Update, "deployments shop/web", "", strings.Replace(fmt.Sprintf(webTemplate, "3", 2),
+				`"readyReplicas":2`, `"readyReplicas":1`, 1))
+			w.now = w.now.Add(20 * time.Second)
+			w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
+			answer := w.why("deployments shop/web")
+			if !answer.Onset.Equal(onset) || answer.Initial != test.initial {
+				t.Errorf("got the onset %v, initial %t, want %v, %t", answer.Onset, answer.Initial, onset, test.initial)
+			}
+			likely := ""
+			for _, c := range answer.Causes {
+				after := c.Change.Time.Sub(onset)
+				if after > 2*time.Second || test.initial && after > 0 {
+					t.Errorf("got the cause %s %s after the onset, want none so late", c.Change.Ref, after)
+				}
+				if c.Likely() && c.Change.Ref.Resource == "deployments" && likely == "" {
+					likely = after.Abs().String() + map[bool]string{true: " after", false: " before"}[after > 0]
+				}
+			}
+			if likely != test.want {
+				t.Errorf("got the likely change %q, want %q", likely, test.want)
+			}
+		})
+	}
 }
 
 func TestWhy_NothingLikelyWithoutChange(t *testing.T) {
