@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -53,7 +54,7 @@ func (o *checkOptions) complete() error { return nil }
 
 // validate rejects invalid flags.
 func (o *checkOptions) validate() error {
-	if err := o.validateRoute(); err != nil {
+	if err := cmp.Or(o.validateNoFile("check"), o.validateRoute()); err != nil {
 		return err
 	}
 	return o.documentOutput.validate()

@@ -147,6 +147,9 @@ func (o *installOptions) complete() error {
 
 // validate rejects contradictions.
 func (o *installOptions) validate() error {
+	if err := o.validateNoFile("install"); err != nil {
+		return err
+	}
 	switch {
 	case o.dryRun != "none" && o.dryRun != "server":
 		return invalidf("--dry-run=%s: want none or server", o.dryRun)
@@ -341,7 +344,7 @@ func (o *installOptions) await(ctx context.Context, cluster *install.Cluster, co
 		select {
 		case <-time.After(waitInterval):
 		case <-ctx.Done():
-			return notReadyError(ctx, o.timeout, o.recorderNamespace(), problem)
+			return o.notReadyError(ctx, problem)
 		}
 	}
 }
@@ -370,17 +373,21 @@ func (o *installOptions) showProblem(pod kube.Pod) {
 	}
 }
 
-// notReadyError returns the error of a recorder that is not ready in time.
-func notReadyError(ctx context.Context, after time.Duration, namespace string, pod kube.Pod) error {
-	if !errors.Is(context.Cause(ctx), errNotReady) {
-		return ctx.Err()
-	}
-	message, evidence := "the recorder is not ready after "+after.String(), "get pods,events"
+// notReadyError returns the error of a recorder that is not ready in time. If
+// the waiting is interrupted, it writes a note, because that error is not
+// printed.
+func (o *installOptions) notReadyError(ctx context.Context, pod kube.Pod) error {
+	message, evidence := "the recorder is not ready after "+o.timeout.String(), "get pods,events"
 	if pod.Problem != "" {
 		message, evidence = message+": pod "+pod.Name+": "+pod.Problem, evidenceCommand(pod.Evidence)
 	}
-	return withAdvice("The manifests are applied, and it may still start. See why it has not with: "+
-		"kubectl -n "+namespace+" "+evidence, "%s", message)
+	advice := "The manifests are applied, and it may still start. See why it has not with: kubectl -n " +
+		o.recorderNamespace() + " " + evidence
+	if !errors.Is(context.Cause(ctx), errNotReady) {
+		o.env.note("Interrupted: the recorder is not ready yet. " + advice)
+		return ctx.Err()
+	}
+	return withAdvice(advice, "%s", message)
 }
 
 // withInstallHint adds advice to the API server's rejection of an object.

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,4 +219,50 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	i.want("uninstall --apply --recorder-namespace tools",
 		"namespace/tools kept: it was not created by this program\n",
 		"role.rbac.authorization.k8s.io/watchhistory-client deleted\n")
+}
+
+// TestInstall_WaitsForTheStatefulSet installs into a cluster whose controllers
+// run: the pod is scheduled as soon as there is a volume.
+func TestInstall_WaitsForTheStatefulSet(t *testing.T) {
+	cluster := clustertest.New(t, clustertest.Options{All: true, Nodes: 2})
+	i := &installation{t, cluster, []string{"--recorder-namespace", "audit"}}
+	i.refused("install --apply --timeout 4s",
+		"error: the recorder is not ready after 4s: pod watchhistory-recorder-0: ",
+		"unbound immediate PersistentVolumeClaims", "The manifests are applied, and it may still start.",
+		"kubectl -n audit describe pod watchhistory-recorder-0")
+
+	// Ctrl-C ends the waiting, and nothing else.
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var out bytes.Buffer
+	timer := time.AfterFunc(2*time.Second, interrupt)
+	defer timer.Stop()
+	code, stderr := run(ctx, &recording{now: time.Now()}, &out, "install", "--apply", "--recorder-namespace", "audit",
+		"--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())
+	const interrupted = "Interrupted: the recorder is not ready yet. The manifests are applied, and it may still start."
+	if code != 130 || !strings.Contains(stderr, interrupted) || strings.Contains(stderr, "error: ") {
+		t.Errorf("interrupted: got exit code %d, stderr\n%swant 130 and %q", code, stderr, interrupted)
+	}
+
+	kubectl(t, cluster, `{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"history"},"spec":{
+		"accessModes":["ReadWriteOnce"],"capacity":{"storage":"50Gi"},"hostPath":{"path":"/history"}}}`,
+		"create", "-f", "-")
+	ready := func(line string) {
+		t.Helper()
+		i.want(line, "recorder in namespace audit ready after ")
+		status, _ := kubectl(t, cluster, "", "get", "statefulset", "watchhistory-recorder", "-n", "audit", "-o",
+			"jsonpath={.status.readyReplicas} {.spec.template.spec.containers[0].image} "+
+				"{.status.currentRevision} {.status.updateRevision}")
+		fields := strings.Fields(status)
+		if len(fields) != 4 || fields[0] != "1" || fields[2] != fields[3] {
+			t.Errorf("%s: got status %q, want one ready pod of the newest revision", line, status)
+		}
+		pod, _ := kubectl(t, cluster, "", "get", "pod", "watchhistory-recorder-0", "-n", "audit", "-o",
+			"jsonpath={.spec.containers[0].image}")
+		if len(fields) == 4 && pod != fields[1] {
+			t.Errorf("%s: got a pod with the image %s, want %s", line, pod, fields[1])
+		}
+	}
+	ready("install --apply")
+	ready("install --apply --image registry.example/recorder:v9") // the rollout replaces the pod
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -57,9 +59,10 @@ func newRecord(conn *connection) *cobra.Command {
 			# Record what a test does
 			watchhistory record -o e2e.whx -n e2e -- ./run-e2e.sh
 
-			# Fail if a pod crash-loops, or if a ConfigMap is not cleaned up
+			# Fail if a pod crash-loops, or if a ConfigMap is not cleaned up. The cluster creates one itself
 			watchhistory record -o e2e.whx -n e2e --fail-on 'problem.contains("CrashLoopBackOff")' \
-			  --fail-on 'created && newest && verb != "delete" && object.kind == "ConfigMap"' -- ./run-e2e.sh
+			  --fail-on 'created && newest && verb != "delete" && object.kind == "ConfigMap" &&
+			    object.metadata.name != "kube-root-ca.crt"' -- ./run-e2e.sh
 
 			# Record everything until ctrl-C, and look at it
 			watchhistory record -o incident.whx
@@ -102,16 +105,41 @@ func (o *recordOptions) validate() error {
 	case o.allNamespaces && *o.config.Namespace != "":
 		return invalidf("--all-namespaces and --namespace can't be combined")
 	}
-	if _, err := os.Lstat(o.output); err == nil && !o.overwrite {
-		return withAdvice("--overwrite replaces it.", "--output %s: the file exists", o.output)
+	if err := o.validateFile(); err != nil {
+		return err
 	}
-	return o.rules.check(o.env.Engine)
+	if err := o.rules.check(o.env.Engine); err != nil || len(o.command) == 0 {
+		return err
+	}
+	if _, err := exec.LookPath(o.command[0]); err != nil {
+		return notStarted(err)
+	}
+	return nil
+}
+
+// validateFile rejects a file that can't be written.
+func (o *recordOptions) validateFile() error {
+	st, err := os.Stat(o.output)
+	switch {
+	case o.output == "-":
+		return withAdvice("-o e2e.whx writes a file.",
+			"--output -: a recording can't be written to the standard output")
+	case err == nil && st.IsDir():
+		return withAdvice("-o "+filepath.Join(o.output, "e2e.whx")+" writes a file in it.",
+			"--output %s: it is a directory", o.output)
+	case err == nil && !o.overwrite:
+		return withAdvice("--overwrite replaces it.", "--output %s: the file exists", o.output)
+	default:
+		return nil
+	}
 }
 
 // run records. It ends the process itself: an interrupt ends COMMAND, and then
 // the recording is completed.
 func (o *recordOptions) run(ctx context.Context, _ []string) error {
 	o.env.held.Store(true)
+	signals := o.listen(ctx)
+	defer signals.stop()
 	rec, namespace, err := o.begin(ctx)
 	if err != nil {
 		return err
@@ -124,10 +152,13 @@ func (o *recordOptions) run(ctx context.Context, _ []string) error {
 	if err := o.observe(ctx, rec); err != nil {
 		return err
 	}
+	select {
+	case <-signals.received: // while everything was being observed
+		return &exitError{code: exitInterrupted}
+	default:
+	}
 	o.noteBegin(rec, namespace)
 	began := o.env.Now()
-	signals := o.listen(ctx)
-	defer signals.stop()
 	code, failed := 0, error(nil)
 	if len(o.command) > 0 {
 		code, failed = o.runCommand(signals, rec)
@@ -174,13 +205,9 @@ func (o *recordOptions) begin(ctx context.Context) (rec Recording, namespace str
 		},
 	}
 	rec, err = o.env.Engine.Record(ctx, cluster, opts)
-	refused, limited := errors.AsType[*ScopeError](err)
+	_, limited := errors.AsType[*ScopeError](err)
 	if !limited || opts.Namespace != "" || o.allNamespaces {
-		if limited {
-			err = history.WithHint(history.Errorf(history.Forbidden, "%v", refused),
-				"This requires the right to list and watch what should be recorded; or give another --namespace.")
-		}
-		return rec, opts.Namespace, err
+		return rec, opts.Namespace, withRights(err)
 	}
 	if opts.Namespace, _, err = o.config.ToRawKubeConfigLoader().Namespace(); err != nil {
 		return nil, "", err
@@ -188,7 +215,17 @@ func (o *recordOptions) begin(ctx context.Context) (rec Recording, namespace str
 	o.env.note(fmt.Sprintf("You may not list the objects of all namespaces: only namespace %s is recorded.",
 		opts.Namespace))
 	rec, err = o.env.Engine.Record(ctx, cluster, opts)
-	return rec, opts.Namespace, err
+	return rec, opts.Namespace, withRights(err)
+}
+
+// withRights adds to the error of a user who may not record what they asked for
+// which rights are missing.
+func withRights(err error) error {
+	if refused, limited := errors.AsType[*ScopeError](err); limited {
+		return history.WithHint(history.Errorf(history.Forbidden, "%v", refused),
+			"This requires the right to list and watch what should be recorded; or give another --namespace.")
+	}
+	return err
 }
 
 // observe waits until everything is observed.

@@ -55,11 +55,8 @@ func (s signals) then(f func()) (end func()) {
 func (o *recordOptions) runCommand(s signals, rec Recording) (code int, err error) {
 	c := exec.Command(o.command[0], o.command[1:]...) //nolint:noctx // it ends with the signals that it gets
 	c.Stdin, c.Stdout, c.Stderr = o.env.In, o.env.Out, o.env.ErrOut
-	if err := c.Start(); err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			return exitNotExecutable, err
-		}
-		return exitNotFound, err
+	if failed := notStarted(c.Start()); failed != nil {
+		return failed.code, failed.err
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
@@ -77,6 +74,19 @@ func (o *recordOptions) runCommand(s signals, rec Recording) (code int, err erro
 		case err := <-done:
 			return commandCode(err)
 		}
+	}
+}
+
+// notStarted returns the error of a command that can't be started because of
+// err, or nil if there is none.
+func notStarted(err error) *exitError {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return &exitError{exitNotExecutable, err}
+	default:
+		return &exitError{exitNotFound, err}
 	}
 }
 

@@ -153,13 +153,17 @@ func recordedCounts(t *testing.T, namespace, file string) (counts []int, code in
 	if code != 0 {
 		return nil, code, stderr
 	}
+	type counter struct{ Data struct{ N string } }
 	var found struct {
-		Items []struct {
-			Data struct{ N string }
-		}
+		counter
+
+		Items []counter
 	}
 	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
 		t.Fatalf("%v in\n%s", err, out.Bytes())
+	}
+	if found.Items == nil { // one version is not a list
+		found.Items = []counter{found.counter}
 	}
 	for _, item := range found.Items {
 		n, err := strconv.Atoi(item.Data.N)

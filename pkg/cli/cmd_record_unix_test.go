@@ -4,7 +4,6 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -109,6 +108,9 @@ func TestRecord_WhileCommandRuns(t *testing.T) {
 	if code, _, errOut := record(append(append(done, "--fail-on", leftover), create...)...); code != 0 {
 		t.Errorf("nothing remains: got exit code %d, want 0:\n%s", code, errOut)
 	}
+	if code, _, errOut := record(append(append(done, "--fail-on", "true"), create...)...); code != 0 {
+		t.Errorf("nothing changes: got exit code %d, want 0:\n%s", code, errOut)
+	}
 	if code, _, errOut := record("-o", file, "-n", namespace, "--", "true"); code != 1 ||
 		!strings.Contains(errOut, "--overwrite") {
 		t.Errorf("an existing file: got exit code %d and %q, want 1 and the flag", code, errOut)
@@ -137,32 +139,60 @@ func TestRecord_WhileCommandRuns(t *testing.T) {
 	t.Run("signals", func(t *testing.T) { testRecordEndsAtAnyMoment(t, cluster, namespace) })
 }
 
-// testRecordInterrupted ends a recording without a command by a signal.
+// interrupter interrupts this process when a text is written to it.
+type interrupter struct {
+	bytes.Buffer
+
+	text string
+}
+
+// Write implements [io.Writer].
+func (w *interrupter) Write(b []byte) (int, error) {
+	n, err := w.Buffer.Write(b)
+	if w.text != "" && strings.Contains(w.String(), w.text) {
+		w.text = ""
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+	}
+	return n, err
+}
+
+// testRecordInterrupted ends a recording without a command by a signal, and one
+// that has not begun.
 func testRecordInterrupted(t *testing.T, cluster *clustertest.Cluster, namespace string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "run.whx")
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	stderr := &interrupter{text: "until ctrl-C"}
 	env := cli.System("v1.2.3")
-	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: &stdout, ErrOut: &stderr}
+	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: &stdout, ErrOut: stderr}
 	env.Engine = engine.New()
-	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGUSR1)
-	defer stop()
+	early := false
 	env.Signals = func(to chan<- os.Signal) func() {
 		signal.Notify(to, syscall.SIGUSR1)
-		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		if early {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		}
 		return func() { signal.Stop(to) }
 	}
-	code := cli.Main(ctx, env, []string{
-		"record", "--kubeconfig", cluster.Kubeconfig, "-n", namespace, "-o", file,
-	})
-	if code != 0 || !strings.Contains(stderr.String(), "until ctrl-C") {
-		t.Errorf("got exit code %d and %q, want 0", code, stderr.String())
+	args := []string{"record", "--kubeconfig", cluster.Kubeconfig, "-n", namespace, "-o", file}
+	if code := cli.Main(t.Context(), env, args); code != 0 {
+		t.Errorf("got exit code %d and %q, want 0", code, stderr)
 	}
-	env.Signals = nil
-	if code := cli.Main(context.WithoutCancel(ctx), env, []string{"get", "cm", "--flat", "-f", file}); code != 0 {
-		t.Errorf("read the file: got exit code %d and %q, want 0", code, stderr.String())
+	if code := cli.Main(t.Context(), env, []string{"get", "cm", "--flat", "-f", file}); code != 0 {
+		t.Errorf("read the file: got exit code %d and %q, want 0", code, stderr)
 	}
 	if !strings.Contains(stdout.String(), "before") {
 		t.Errorf("got %q, want the ConfigMaps", stdout.String())
+	}
+
+	// The command does not start after an interrupt.
+	early = true
+	never := filepath.Join(t.TempDir(), "never")
+	args[len(args)-1] = filepath.Join(t.TempDir(), "early.whx")
+	if code := cli.Main(t.Context(), env, append(args, "--", "touch", never)); code != 130 {
+		t.Errorf("interrupted early: got exit code %d and %q, want 130", code, stderr)
+	}
+	if _, err := os.Stat(never); err == nil {
+		t.Error("interrupted early: got a command that ran, want none")
 	}
 }

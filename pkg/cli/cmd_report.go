@@ -165,6 +165,9 @@ func (o *reportOptions) run(ctx context.Context, _ []string) error {
 			return err
 		}
 		r.Rules = rules
+		if o.allNamespaces {
+			r.Coverage.Limit = o.recorded.content()
+		}
 		if err := o.writeReport(r); err != nil {
 			return err
 		}

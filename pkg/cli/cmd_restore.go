@@ -132,6 +132,7 @@ func (o *restoreOptions) run(ctx context.Context, args []string) error {
 			return err
 		}
 		r := &restoration{restoreOptions: o, session: s, results: map[*restore.Step]string{}}
+		o.named = targets[0].isNamespace()
 		if err := r.open(); err != nil {
 			return err
 		}

@@ -396,7 +396,8 @@ func (r *restorer) hashes() {
 	r.deleteBilling("hashed")
 	plan := []string{
 		`^  CANNOT +secret/smtp +only hashes are recorded of password$`,
-		`^ +Set the values yourself: kubectl create secret generic smtp -n hashed --from-literal=password=VALUE$`,
+		`^secret/smtp: Set the values yourself: kubectl create secret generic smtp -n hashed ` +
+			`--from-literal=password=VALUE$`,
 	}
 	r.expect(1, "restore ns/hashed", append(plan, `^error: 1 object can't be brought back: secret/smtp$`)...)
 	stdout := r.expect(1, "restore ns/hashed --yes", append(plan,
@@ -440,8 +441,9 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jill}]
 	command := "restore ns/owned --at " + at
 	plan := []string{
 		`^  CANNOT +persistentvolume/owned-data +persistentvolumes "owned-data" is forbidden: User "jill" cannot get `,
-		`^ +An administrator can release it for the claim: kubectl patch pv owned-data `,
-		`^ +If it does not exist, create the claim with a new volume: .* state pvc/data -n owned --at `,
+		`^persistentvolume/owned-data: An administrator can release it for the claim: kubectl patch pv owned-data `,
+		`^persistentvolume/owned-data: If it does not exist, create the claim with a new volume: ` +
+			`.* state pvc/data -n owned --at `,
 		`^  create +persistentvolumeclaim/data +bound to its volume owned-data once that is released$`,
 	}
 	r.expect(1, command+" --as jill", append(plan,
@@ -455,14 +457,14 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jill}]
 	// With the right to read volumes, the dry run of the patch is refused.
 	r.kubectl("", "create", "clusterrole", "see-volumes", "--verb=get", "--resource=persistentvolumes")
 	r.kubectl("", "create", "clusterrolebinding", "see-volumes", "--clusterrole=see-volumes", "--user=jill")
-	var stdout string
+	var stdout, stderr string
 	recordertest.Eventually(r.T, "the right is in force", func() (bool, string) {
-		_, stdout, _ = r.run(strings.Fields(command + " --as jill --yes")...)
+		_, stdout, stderr = r.run(strings.Fields(command + " --as jill --yes")...)
 		return strings.Contains(stdout, `User "jill" cannot patch resource "persistentvolumes"`), stdout
 	})
-	patch := regexp.MustCompile(`kubectl patch pv owned-data --type=json -p '(.*)'`).FindStringSubmatch(stdout)
+	patch := regexp.MustCompile(`kubectl patch pv owned-data --type=json -p '(.*)'`).FindStringSubmatch(stderr)
 	if patch == nil {
-		r.Fatalf("got\n%s\nwant a command for an administrator", stdout)
+		r.Fatalf("got\n%s\nwant a command for an administrator", stderr)
 	}
 	r.kubectl("", "patch", "pv", "owned-data", "--type=json", "-p", patch[1], "--dry-run=server")
 
@@ -524,6 +526,8 @@ func (r *restorer) objects() {
 	r.expect(1, "restore cm/later --at "+created+" -n edited",
 		`^error: configmaps "later" in edited namespace did not exist`,
 		`kubectl delete configmaps later -n edited' removes it.$`)
+	r.expect(1, "restore cm/later --at 20h -n edited",
+		`^error: no version of configmaps "later" in edited namespace was recorded until `)
 	r.expect(1, "restore cm/flags -n edited",
 		`exists: want a revision or a time to go back to, as in restore cm/flags#-2$`)
 

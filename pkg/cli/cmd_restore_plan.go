@@ -40,6 +40,7 @@ func (r *restoration) carryOut(ctx context.Context, plan *restore.Plan) error {
 		if err := p.Plan(r.heading, r.rows(plan)); err != nil {
 			return err
 		}
+		r.advise(plan)
 	}
 	if r.yes {
 		failed := r.apply(ctx, plan)
@@ -98,6 +99,23 @@ func (r *restoration) conclude(plan *restore.Plan) error {
 	return nil
 }
 
+// advise writes what to do about steps that can't be done. It is not part of
+// the plan, which may break lines: commands are copied.
+func (r *restoration) advise(plan *restore.Plan) {
+	for _, s := range plan.Steps {
+		advice := ""
+		switch {
+		case s.Err != nil:
+			_, advice = r.explain(s, s.Err)
+		case s.Action == restore.Refuse:
+			_, advice = refusal(s)
+		}
+		for line := range strings.Lines(advice) {
+			r.env.note(render.KindName(s.Kind, s.Name) + ": " + strings.TrimSuffix(line, "\n"))
+		}
+	}
+}
+
 // cannot reports whether a step can't be done, although it should be.
 func cannot(s *restore.Step) bool { return s.Err != nil || s.Action == restore.Refuse }
 
@@ -151,11 +169,11 @@ func (r *restoration) rows(plan *restore.Plan) (rows []render.PlanRow) {
 		row := render.PlanRow{Name: render.KindName(s.Kind, s.Name)}
 		switch {
 		case s.Err != nil:
-			text, advice := r.explain(s, s.Err)
-			row.Mark, row.Text = render.PlanCannot, append([]string{text}, strings.Split(advice, "\n")...)
+			text, _ := r.explain(s, s.Err)
+			row.Mark, row.Text = render.PlanCannot, []string{text}
 		case s.Action == restore.Refuse:
-			text, advice := refusal(s)
-			row.Mark, row.Text = render.PlanCannot, []string{text, advice}
+			text, _ := refusal(s)
+			row.Mark, row.Text = render.PlanCannot, []string{text}
 		case s.Action == restore.Skip:
 			if byReason[s.Reason] == nil {
 				skipped = append(skipped, s.Reason)
@@ -334,8 +352,11 @@ func (r *restoration) apply(ctx context.Context, plan *restore.Plan) error {
 	}
 	switch {
 	case len(failed) > 0:
-		return history.WithHint(history.Errorf(history.Invalid, "%d of %s restored; %s",
-			done, plural(total, "object"), failedText(failed)),
+		text := failedText(failed)
+		if done > 0 {
+			text = fmt.Sprintf("%d of %s restored; %s", done, plural(total, "object"), text)
+		}
+		return history.WithHint(history.Errorf(history.Invalid, "%s", text),
 			"Remove the causes, then run the same command again: it continues.")
 	case total == 0 && released == 0:
 		r.env.note("Nothing to do: " + r.sameText(plan) + ".")

@@ -135,10 +135,17 @@ func laterOf(a, b time.Time) time.Time {
 }
 
 // withDeleteCommand adds to the error about an object that did not exist at a
-// time how to delete it, if it was created later.
+// time how to delete it, if it was created later. Before the history begins, it
+// may have existed.
 func (r *restoration) withDeleteCommand(ctx context.Context, t *target, at time.Time, notFound error) error {
 	newest, err := r.session.newestVersions(ctx, t.subject, "", 1)
 	if err != nil || len(newest) == 0 || newest[0].Verb == history.Delete.String() {
+		return notFound
+	}
+	page, err := r.session.Events(ctx, client.EventsQuery{
+		Namespace: history.ScopeOf(newest[0].Namespace), Resources: []string{t.resourceArg()}, Limit: 1, Summary: true,
+	})
+	if err != nil || page.Since.After(at) {
 		return notFound
 	}
 	first, err := newVersions(r.session, &r.env, t.subject, newest[0].UID).

@@ -76,7 +76,6 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
   create   namespace/shop
   create   configmap/flags
   CANNOT   configmap/hashed   only hashes are recorded of password
-                              Set the values yourself.
   skip     2 objects          made by controllers: configmap ×2
 `
 	for _, args := range [][]string{{"restore", "ns/shop"}, {"restore", "ns", "shop", "--at", "1h1m"}} {
@@ -86,10 +85,29 @@ func TestRestore_PlansNamespaceFromTheRecord(t *testing.T) {
 			_, want, _ = strings.Cut(want, "\n")
 		}
 		if code != 1 || stdout != want ||
+			!strings.Contains(stderr, "configmap/hashed: Set the values yourself.\n") ||
 			!strings.Contains(stderr, "error: 1 object can't be brought back: configmap/hashed\n") ||
 			!strings.Contains(stderr, "Nothing was changed. --yes creates 2 objects and updates 0.\n") {
 			t.Errorf("%q: got exit code %d and\n%s%s\nwant 1 and\n%s", args, code, stdout, stderr, want)
 		}
+	}
+}
+
+// TestRestore_NeedsNoNamespaceFlag checks that no note advises to select a
+// namespace of a file if an argument names one.
+func TestRestore_NeedsNoNamespaceFlag(t *testing.T) {
+	r := newRecording(t)
+	if err := r.log.Register(t.Context(), history.Resource{
+		Version: "v1", Plural: "namespaces", Singular: "namespace", Kind: "Namespace", ShortNames: []string{"ns"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.writeConfigMap(time.Hour, history.Create, "a", `}`)
+	var out bytes.Buffer
+	code, stderr := run(t.Context(), r, &out,
+		"restore", "ns/shop", "--at", "30m", "--dry-run=client", "-f", r.export(t))
+	if code != 0 || strings.Contains(stderr, "The file has changes in") {
+		t.Errorf("got exit code %d and\n%s%s\nwant 0, and no advice", code, out.String(), stderr)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,9 @@ func newUninstall(conn *connection) *cobra.Command {
 func (o *uninstallOptions) complete() error { return nil }
 
 // validate rejects contradictions.
-func (o *uninstallOptions) validate() error { return o.validateInstallation() }
+func (o *uninstallOptions) validate() error {
+	return cmp.Or(o.validateNoFile("uninstall"), o.validateInstallation())
+}
 
 // run shows or deletes the objects of a recorder.
 func (o *uninstallOptions) run(ctx context.Context, _ []string) error {

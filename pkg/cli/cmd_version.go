@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -58,6 +59,11 @@ func newVersion(conn *connection) *cobra.Command {
 
 // complete has nothing to do.
 func (o *versionOptions) complete() error { return nil }
+
+// validate rejects invalid flags.
+func (o *versionOptions) validate() error {
+	return cmp.Or(o.validateNoFile("version"), o.documentOutput.validate())
+}
 
 // run writes the versions. If the recorder does not answer, the version of this
 // program is written all the same, as kubectl version does.

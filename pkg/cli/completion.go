@@ -200,7 +200,7 @@ func (c *connection) completeVersions(
 }
 
 // addCompletion adds the command that prints scripts for shells.
-func addCompletion(root *cobra.Command, env Environment) {
+func addCompletion(root *cobra.Command, conn *connection) {
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() != "completion" {
@@ -213,7 +213,8 @@ func addCompletion(root *cobra.Command, env Environment) {
 			kubectl completes its plugins itself, if its own completion is set up: for kubectl watchhistory,
 			it runs the program ` + completerName + ` in the PATH. That is this program by another
 			name. So this command is needed only to complete kubectl-watchhistory, without kubectl.`)
-		cmd.Example = examples(env, `
+		cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return conn.validateNoFile("completion") }
+		cmd.Example = examples(conn.env, `
 			# Complete kubectl watchhistory: types, names (of deleted objects too), revisions and flags
 			source <(kubectl completion bash)
 			ln -s "$(which kubectl-watchhistory)" ~/bin/`+completerName+`

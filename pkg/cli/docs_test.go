@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // TestDocs compares docs/cli.md with the help of the commands.
@@ -41,6 +43,55 @@ func TestDocs(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || string(got) != b.String() {
 		t.Errorf("docs/cli.md differs from the help of the commands (error %v): "+
 			"go test ./pkg/cli -run TestDocs -update rewrites it", err)
+	}
+}
+
+// TestHelp_CompletionNamesProgram checks the command that completes the program
+// without kubectl.
+func TestHelp_CompletionNamesProgram(t *testing.T) {
+	root := cli.New(cli.Environment{
+		IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory",
+	})
+	cmd, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\n  source <(kubectl-watchhistory completion bash)"; !strings.HasSuffix(cmd.Example, want) {
+		t.Errorf("got the examples\n%s\nwant %q at their end", cmd.Example, want)
+	}
+}
+
+// TestDocs_RuleForLeftovers uses the rule of docs/ci.md and of record's help
+// for what a run created: the cluster itself creates a ConfigMap in each new
+// namespace.
+func TestDocs_RuleForLeftovers(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "ci.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := regexp.MustCompile("an object is left that the run created \\| `(.*)` \\|").FindSubmatch(text)
+	example := regexp.MustCompile(`--fail-on '(created && [^']*)'`).FindSubmatch(help)
+	if documented == nil || example == nil {
+		t.Fatal("got no rule for leftovers in docs/ci.md and docs/cli.md, want both")
+	}
+	r := newRecording(t)
+	for _, name := range []string{"kube-root-ca.crt", "left"} {
+		r.write(time.Minute, &history.Record{
+			Ref: ref("", "configmaps", "e2e", name, "uid-"+name), Kind: "ConfigMap", Verb: history.Create,
+			Object: fmt.Appendf(nil, `{"kind":"ConfigMap","metadata":{"name":%q}}`, name),
+		})
+	}
+	for _, rule := range [][]byte{documented[1], example[1]} {
+		var out strings.Builder
+		code, errOut := run(t.Context(), r, &out, "get", "cm", "-n", "e2e", "--flat", "-o", "name",
+			"--filename", r.export(t), "-q", string(rule))
+		if got := out.String(); code != 0 || got != "configmap/left\n" {
+			t.Errorf("%s: got exit code %d, %q and %q, want only configmap/left", rule, code, got, errOut)
+		}
 	}
 }
 

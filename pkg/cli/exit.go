@@ -64,6 +64,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		return code
 	case <-ctx.Done():
 	}
+	env.progress.interrupt()
 	if env.held.Load() {
 		code := <-finished
 		restoreEscapes()

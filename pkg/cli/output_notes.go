@@ -156,7 +156,9 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 				sub, where, uid, strings.Join(uids, ", "))
 		}
 	}
-	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
+	if !sub.Namespaced && s.recorded != nil && s.recorded.check("") != nil {
+		reason = fmt.Sprintf(": %s has only %s", s.recorded.file, s.recorded.content())
+	} else if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
 		reason = fmt.Sprintf(": the recorder does not record %s", sub.GroupResource())
 		if s.restricted {
 			reason += ", or you may not read them in the cluster"

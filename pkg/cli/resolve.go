@@ -41,11 +41,14 @@ func (t resourceType) resourceArg() string {
 // catalogue is kept after that.
 type resolver struct {
 	mapper        func() (meta.RESTMapper, error)                    // nil means that there is no cluster to ask
-	discovery     func() (discovery.CachedDiscoveryInterface, error) // nil means that there are no categories
+	discovery     func() (discovery.CachedDiscoveryInterface, error) // nil means that there is no cluster to ask
 	readCatalogue func(context.Context) (*v1.ResourceList, error)
 	env           *Environment       // for warnings
 	catalogue     []history.Resource // nil before the first use
 	warned        bool               // that discovery failed
+
+	onlyClusterScoped bool // each of the types that were resolved is
+	resolved          bool // a type was resolved
 
 	discoveryErr error // of the categories; discovery is not tried again after it
 }
@@ -57,6 +60,16 @@ type resolver struct {
 // It fails if neither has the type, if the catalogue has several types of that
 // name or can't be read, or if ctx is done.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
+	found, err := r.find(ctx, arg)
+	if err == nil {
+		r.onlyClusterScoped = !found.Namespaced && (r.onlyClusterScoped || !r.resolved)
+		r.resolved = true
+	}
+	return found, err
+}
+
+// find is resolve without its notes for later.
+func (r *resolver) find(ctx context.Context, arg string) (resourceType, error) {
 	if r.mapper == nil {
 		return r.fromCatalogue(ctx, arg)
 	}
@@ -83,11 +96,18 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 		r.warnf("%q is a former name of %s", arg, found.GroupResource())
 	} else if meta.IsNoMatchError(discoveryErr) {
 		r.warnf("the server no longer serves %s; using the recorder's catalogue", found.GroupResource())
-	} else if !r.warned {
-		r.warned = true
-		r.warnf("discovery failed (%v); using the recorder's catalogue", discoveryErr)
+	} else {
+		r.warnOfDiscovery(discoveryErr)
 	}
 	return found, nil
+}
+
+// warnOfDiscovery warns once that discovery failed.
+func (r *resolver) warnOfDiscovery(err error) {
+	if !r.warned {
+		r.warned = true
+		r.warnf("discovery failed (%v); using the recorder's catalogue", err)
+	}
 }
 
 // recordedAs returns the type under which objects of a type are recorded. Two

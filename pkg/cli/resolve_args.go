@@ -111,7 +111,17 @@ func (s *session) subjects(ctx context.Context, args []string) ([]subject, error
 // typesOf returns the type of an argument, or the types of a category. As in
 // kubectl, a category takes precedence over a type of that name.
 func (s *session) typesOf(ctx context.Context, arg objectArg) ([]resourceType, error) {
-	if types := s.types.category(arg.kind); len(types) > 0 {
+	types := s.types.category(arg.kind)
+	if s.types.discovery == nil || s.types.discoveryErr != nil {
+		var err error
+		if types, err = s.recordedCategory(ctx, arg.kind); err != nil {
+			return nil, err
+		}
+		if err := s.types.discoveryErr; err != nil && len(types) > 0 {
+			s.types.warnOfDiscovery(err)
+		}
+	}
+	if len(types) > 0 {
 		if arg.name != "" {
 			return nil, withAdvice(fmt.Sprintf("Give the type of %q.", arg.name),
 				"%q is a category of several types", arg.kind)

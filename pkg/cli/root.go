@@ -66,7 +66,7 @@ func New(env Environment) *cobra.Command {
 	root.AddCommand(newGet(conn), newHistory(conn), newShow(conn), newBlame(conn), newDiff(conn), newRelated(conn),
 		newTree(conn), newWhy(conn), newReport(conn), newState(conn), newRestore(conn), newRecord(conn),
 		newInstall(conn), newUninstall(conn), newCheck(conn), newVersion(conn))
-	addCompletion(root, env)
+	addCompletion(root, conn)
 	conn.completeTimes(root)
 	return root
 }
@@ -97,8 +97,13 @@ func paragraphs(text string) string {
 }
 
 // examples indents examples as kubectl does, and replaces the program's name by
-// what users type.
+// what users type. The name of its file, kubectl-watchhistory, is kept.
 func examples(env Environment, text string) string {
-	text = strings.ReplaceAll(paragraphs(text), "watchhistory ", env.Name+" ")
+	const program, file = "watchhistory ", pluginPrefix + "watchhistory "
+	texts := strings.Split(paragraphs(text), file)
+	for i := range texts {
+		texts[i] = strings.ReplaceAll(texts[i], program, env.Name+" ")
+	}
+	text = strings.Join(texts, file)
 	return strings.ReplaceAll("  "+strings.ReplaceAll(text, "\n", "\n  "), "\n  \n", "\n\n")
 }

@@ -59,7 +59,7 @@ func plugin() {
 			return now
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	env.Signals = func(to chan<- os.Signal) func() {
 		signal.Notify(to, os.Interrupt, syscall.SIGTERM)
 		return func() { signal.Stop(to) }

@@ -43,9 +43,11 @@ type connection struct {
 	file      string // with the history, instead of a recorder's
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
-	recorded       string // the only namespace of a file; empty: there are others
+	named          bool   // the namespace is an argument: no note about those of the file
 	route          route  // to the recorder, after it was connected
 	nonInteractive bool   // no user can answer prompts
+
+	recorded recordedScope // of a file
 }
 
 // route is how a recorder is reached.
@@ -119,6 +121,7 @@ type session struct {
 
 	types     resolver
 	namespace history.NamespaceScope // of the objects
+	recorded  *recordedScope         // of a file; nil: a recorder answers
 
 	restricted bool // the user may read less than one of the queries was about
 }
@@ -255,10 +258,10 @@ func (c *connection) prepareLogin(cluster *rest.Config) {
 // namespace or, as kubectl does, of the kubeconfig's context.
 func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 	if *c.config.Namespace != "" {
-		return history.ParseNamespaceScope(*c.config.Namespace), nil
+		return history.ParseNamespaceScope(*c.config.Namespace), c.recorded.check(*c.config.Namespace)
 	}
-	if c.recorded != "" {
-		return history.ScopeOf(c.recorded), nil
+	if c.recorded.namespace != "" {
+		return history.ScopeOf(c.recorded.namespace), nil
 	}
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {

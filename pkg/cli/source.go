@@ -94,9 +94,12 @@ type History interface {
 	End() time.Time
 	// Namespace returns the only namespace whose objects were recorded, or "".
 	Namespace() string
-	// Interrupted reports whether the file is a recording whose process was
-	// killed. It ends earlier than the process, by a second or two.
-	Interrupted() bool
+	// ClusterScoped reports whether cluster-scoped objects were recorded, too.
+	ClusterScoped() bool
+	// Interrupted reports whether the file is a recording without an end: its
+	// process was killed, or is running. unusable is the number of bytes at the
+	// end of the file that can't be read.
+	Interrupted() (interrupted bool, unusable int64)
 }
 
 // stdinFile is the value of --filename that means the standard input.
@@ -124,6 +127,14 @@ func (c *connection) validateFile() error {
 	return nil
 }
 
+// validateNoFile rejects --filename for a command that reads no history.
+func (c *connection) validateNoFile(command string) error {
+	if c.file == "" {
+		return nil
+	}
+	return withAdvice("Leave it out.", "--filename and %s can't be combined: it reads no history", command)
+}
+
 // openFile opens the history in the file of --filename. Nothing is asked of a
 // cluster: it may be another one than that of the file, or no longer exist.
 func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session, err error) {
@@ -148,12 +159,18 @@ func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session
 	if err != nil {
 		return nil, err
 	}
-	c.recorded = found.Namespace()
-	if found.Interrupted() {
-		c.env.note("The recording was interrupted: it ends at " + found.End().Format(time.RFC3339) + ".")
+	c.recorded = recordedScope{file: name, namespace: found.Namespace(), clusterScoped: found.ClusterScoped()}
+	if interrupted, unusable := found.Interrupted(); interrupted {
+		note := "The recording was interrupted, or is running: the file ends at " +
+			found.End().Format(time.RFC3339) + "."
+		if unusable > 0 {
+			note += fmt.Sprintf(" The last %d bytes are damaged or incomplete.", unusable)
+		}
+		c.env.note(note)
 	}
 	c.followClock(recorder)
-	s := &session{Client: recorder, types: resolver{readCatalogue: recorder.Resources, env: &c.env}}
+	s := &session{Client: recorder, recorded: &c.recorded}
+	s.types = resolver{readCatalogue: recorder.Resources, env: &c.env}
 	if s.namespace, err = c.objectNamespace(); err != nil {
 		_ = recorder.Close()
 		return nil, err
@@ -161,14 +178,55 @@ func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session
 	return s, nil
 }
 
+// recordedScope is the scope of a file. It is empty without a file.
+type recordedScope struct {
+	file          string // as messages name it
+	namespace     string // the only one; empty: there are others
+	clusterScoped bool   // cluster-scoped objects are in it, too
+}
+
+// content returns all that a file of one namespace has, or "" for another file.
+func (r *recordedScope) content() string {
+	switch {
+	case r.namespace == "":
+		return ""
+	case r.clusterScoped:
+		return "namespace " + r.namespace + ", and cluster-scoped objects"
+	default:
+		return "namespace " + r.namespace
+	}
+}
+
+// note returns a note with what a file is limited to, or "".
+func (r *recordedScope) note() string {
+	if r.namespace == "" {
+		return ""
+	}
+	return r.file + " has only " + r.content() + "."
+}
+
+// check rejects a namespace that a file does not have. "" is that of
+// cluster-scoped objects.
+func (r *recordedScope) check(namespace string) error {
+	if r.namespace == "" || namespace == r.namespace || namespace == "" && r.clusterScoped {
+		return nil
+	}
+	return withAdvice("-n "+r.namespace+" selects it.", "%s has only namespace %s", r.file, r.namespace)
+}
+
 // namespacesRead is how many of the newest changes of a file are read for the
 // namespaces that it is about.
 const namespacesRead = 1000
 
-// noteNamespaces writes which namespaces a file has, if no flag selects one and
-// it has no change in that of the kubeconfig, which may be of another cluster.
+// noteNamespaces writes which namespaces a file has, if all were requested and
+// it has only one. It also does so if no flag selects a namespace and the file
+// has no change in that of the kubeconfig, which may be of another cluster.
 func (c *connection) noteNamespaces(ctx context.Context, s *session) error {
-	if *c.config.Namespace != "" || c.recorded != "" || s.namespace == history.AllNamespaces {
+	switch {
+	case s.namespace == history.AllNamespaces:
+		c.env.note(c.recorded.note())
+		return nil
+	case c.named, *c.config.Namespace != "", c.recorded.namespace != "", s.types.onlyClusterScoped:
 		return nil
 	}
 	page, err := s.Client.Events(ctx, client.EventsQuery{

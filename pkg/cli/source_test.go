@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,7 +18,11 @@ import (
 
 // export writes everything that a recording contains to a file, at the
 // recorder's time, and returns its name.
-func (r *recording) export(t *testing.T) string {
+func (r *recording) export(t *testing.T) string { return r.exportOf(t, history.AllNamespaces, "") }
+
+// exportOf is export for the objects of one scope. watched is the only
+// namespace that was recorded, or "".
+func (r *recording) exportOf(t *testing.T, scope history.NamespaceScope, watched string) string {
 	t.Helper()
 	r.setClock(r.recorderNow())
 	name := filepath.Join(t.TempDir(), "story.whx")
@@ -25,8 +31,9 @@ func (r *recording) export(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	extent := history.Extent{Start: r.now.Add(-365 * 24 * time.Hour), End: r.recorderNow()}
+	extent := history.Extent{Start: r.now.Add(-365 * 24 * time.Hour), End: r.recorderNow(), Namespace: scope}
 	err = r.log.Excerpt(t.Context(), extent, func(e *history.Excerpt) error {
+		e.Watched = watched
 		_, err := archive.Write(file, e, "test", r.now, nil)
 		return err
 	})
@@ -106,7 +113,7 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 		for _, args := range commands[variable] {
 			call := strings.Join(args, " ")
 			if slices.ContainsFunc(args, func(arg string) bool {
-				return slices.Contains([]string{"__complete", "-f", "-w", "--watch"}, arg)
+				return slices.Contains([]string{"__complete", "-f", "-w", "--watch", "version"}, arg)
 			}) {
 				continue
 			}
@@ -121,5 +128,149 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 	}
 	if compared < 100 {
 		t.Errorf("got %d commands, want at least 100", compared)
+	}
+}
+
+// TestFile_OfOneNamespace asks a file of one namespace about others.
+func TestFile_OfOneNamespace(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	t.Chdir(t.TempDir())
+	export, watched := r.exportOf(t, history.ScopeOf("shop"), ""), r.exportOf(t, history.AllNamespaces, "shop")
+	for _, args := range []string{
+		"get", "", "why", "state", "diff --from 1h", "report", "tree deploy/web", "restore deploy/web#1",
+		"history deploy/web", "related deploy/web", "blame deploy/web", "show deploy/web#1",
+	} {
+		for _, file := range []string{export, watched} {
+			code, errOut := run(t.Context(), r, io.Discard, append(strings.Fields(args), "-n", "other", "-f", file)...)
+			want := "error: " + file + " has only namespace shop\n-n shop selects it.\n"
+			if code != 1 || errOut != want {
+				t.Errorf("%s: got exit code %d and %q, want 1 and %q", args, code, errOut, want)
+			}
+		}
+	}
+	for _, args := range []string{"get", "", "why", "state", "diff --from 1h", "report -o report.md"} {
+		for file, want := range map[string]string{
+			export:  export + " has only namespace shop.\n",
+			watched: watched + " has only namespace shop, and cluster-scoped objects.\n",
+		} {
+			code, errOut := run(t.Context(), r, io.Discard, append(strings.Fields(args), "-A", "-f", file)...)
+			if code != 0 || !strings.Contains(errOut, want) {
+				t.Errorf("%s -A: got exit code %d and %q, want 0 and %q", args, code, errOut, want)
+			}
+			code, errOut = run(t.Context(), r, io.Discard, append(strings.Fields(args), "-f", file)...)
+			if code != 0 || strings.Contains(errOut, "has only") {
+				t.Errorf("%s: got exit code %d and %q, want 0 and no note about namespaces", args, code, errOut)
+			}
+		}
+	}
+	text, err := os.ReadFile("report.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "has only") {
+		t.Errorf("got the report of the namespace\n%s\nwant no note about namespaces", text)
+	}
+	for _, file := range []string{export, watched} {
+		var out strings.Builder
+		code, errOut := run(t.Context(), r, &out, "report", "-A", "-f", file)
+		_, section, _ := strings.Cut(out.String(), "## What is not recorded\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		if code != 0 || !strings.Contains(section, " has only namespace shop") {
+			t.Errorf("report -A: got exit code %d, %q and the section %q, want the namespace", code, errOut, section)
+		}
+	}
+	code, errOut := run(t.Context(), r, io.Discard, "history", "node/node-1", "-f", export)
+	want := "error: no history of nodes \"node-1\": " + export + " has only namespace shop\n"
+	if code != 1 || errOut != want {
+		t.Errorf("history of a node: got exit code %d and %q, want 1 and %q", code, errOut, want)
+	}
+	for _, file := range []string{watched, r.export(t)} {
+		code, errOut := run(t.Context(), r, io.Discard, "related", "node/node-1", "-f", file)
+		if code != 0 || strings.Contains(errOut, "give one with -n") {
+			t.Errorf("related of a node: got exit code %d and %q, want no hint at namespaces", code, errOut)
+		}
+	}
+}
+
+// TestCategories_OfFiles checks that categories of definitions in a file select
+// their types, and that a type of that name takes precedence.
+func TestCategories_OfFiles(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	if err := r.log.Register(t.Context(), history.Resource{
+		Group: "apiextensions.k8s.io", Version: "v1", Plural: "customresourcedefinitions",
+		Kind: "CustomResourceDefinition", ShortNames: []string{"crd"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.write(7*time.Minute, &history.Record{
+		Ref:  ref("apiextensions.k8s.io", "customresourcedefinitions", "", "wolves.toys.example", "uid-crd"),
+		Kind: "CustomResourceDefinition", Verb: history.Create,
+		Object: []byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",` +
+			`"metadata":{"name":"wolves.toys.example"},"spec":{"group":"toys.example","scope":"Namespaced",` +
+			`"names":{"plural":"wolves","kind":"Wolf","categories":["all","canines","pods"]}}}`),
+	})
+	file := r.export(t)
+	const workloads = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
+	for args, want := range map[string]string{
+		"canines":           "wolf.toys.example/grey\n",
+		"all":               workloads + "wolf.toys.example/grey\n",
+		"pods":              "pod/web-7d9f-x2k1p\n",
+		"api-extensions -A": "customresourcedefinition.apiextensions.k8s.io/wolves.toys.example\n",
+	} {
+		for _, source := range []string{"-f " + file, "--server http://127.0.0.1:1 --recorder-url " + r.url} {
+			var out bytes.Buffer
+			line := "get " + args + " --flat --since 13m -n shop -o name " + source
+			code, stderr := run(t.Context(), r, &out, strings.Fields(line)...)
+			if code != 0 || out.String() != want {
+				t.Errorf("%s: got exit code %d and\n%s%s\nwant\n%s", line, code, out.String(), stderr, want)
+			}
+		}
+	}
+}
+
+// A recording without an end is read up to its last mark. What follows and
+// can't be read is reported.
+func TestFile_WithoutEnd(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	var file bytes.Buffer
+	journal, err := archive.NewJournal(&file, archive.Header{Start: r.now.Add(-365 * 24 * time.Hour), Created: r.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []int // the sizes of the file
+	for _, extent := range []history.Extent{
+		{Start: r.now.Add(-365 * 24 * time.Hour), End: r.now.Add(-13 * time.Minute)},
+		{Start: r.now.Add(-13 * time.Minute), End: r.now},
+	} {
+		if err := r.log.Excerpt(t.Context(), extent, journal.Append); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, file.Len())
+	}
+	damaged := bytes.Clone(file.Bytes())
+	damaged[parts[0]+50] ^= 1
+	for name, tt := range map[string]struct {
+		file []byte
+		want string
+	}{
+		"killed":    {file.Bytes(), "The recording was interrupted, or is running: the file ends at "},
+		"truncated": {file.Bytes()[:parts[1]-3], "Z. The last "},
+		"damaged":   {damaged, fmt.Sprintf("Z. The last %d bytes are damaged or incomplete.\n", parts[1]-parts[0])},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "run.whx")
+			if err := os.WriteFile(path, tt.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			code, stderr := run(t.Context(), r, &out, "get", "-A", "-f", path)
+			complete := name == "killed"
+			if code != 0 || !strings.Contains(stderr, tt.want) || complete && strings.Contains(stderr, "bytes") {
+				t.Errorf("got exit code %d and %q, want 0 and %q", code, stderr, tt.want)
+			}
+		})
 	}
 }

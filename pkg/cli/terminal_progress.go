@@ -30,6 +30,7 @@ type progressLine struct {
 	started   time.Time     // when the timer was started
 	suspended int           // the number of suspensions
 	shown     bool
+	echoed    bool // the terminal may have written "^C" after the line
 }
 
 // begin shows text after progressDelay.
@@ -107,7 +108,18 @@ func (p *progressLine) stopLocked() {
 	p.remaining = max(0, p.remaining-time.Since(p.started))
 	if p.shown {
 		p.shown = false
-		// Move back by the width of the text, and erase the rest of the line.
-		_, _ = fmt.Fprintf(p.w, "\x1b[%dD\x1b[K", utf8.RuneCountInString(p.text))
+		back := fmt.Sprintf("\x1b[%dD", utf8.RuneCountInString(p.text)) // by the width of the text
+		if p.echoed {
+			back = "\r"
+		}
+		_, _ = fmt.Fprint(p.w, back+"\x1b[K")
 	}
+}
+
+// interrupt makes the progress line be erased together with the echo of ctrl-C,
+// which terminals write.
+func (p *progressLine) interrupt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.echoed = true
 }

@@ -68,11 +68,17 @@ func (f *File) Namespace() string {
 	return h.Watched
 }
 
-// Interrupted reports whether the file is a recording whose process was killed.
-func (f *File) Interrupted() bool {
-	interrupted, _ := f.reader.Interrupted()
-	return interrupted
+// ClusterScoped reports whether cluster-scoped objects are in the file, or may
+// be: an export of one namespace has none.
+func (f *File) ClusterScoped() bool {
+	name, one := history.ParseNamespaceScope(f.reader.Header().Namespace).Namespace()
+	return !one || name == ""
 }
+
+// Interrupted reports whether the file is a recording without an end: its
+// process was killed, or is running. unusable is the number of bytes at the end
+// of the file that can't be read.
+func (f *File) Interrupted() (interrupted bool, unusable int64) { return f.reader.Interrupted() }
 
 // Close ends all requests, and removes what reading the file has stored.
 func (f *File) Close() error { return errors.Join(f.server.Close(), f.reader.Close()) }

@@ -212,6 +212,9 @@ func (r *Report) coverageTexts(clock func(time.Time) string) (texts []string) {
 		}
 		texts = append(texts, began+clock(c.Since)+".")
 	}
+	if c.Limit != "" {
+		texts = append(texts, "The file has only "+c.Limit+".")
+	}
 	if c.Restricted {
 		texts = append(texts, "Only what the author of the report may read in the cluster is shown.")
 	}

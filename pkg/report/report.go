@@ -43,6 +43,7 @@ type Coverage struct {
 	NotRecorded []string  // types with a reason: "leases.coordination.k8s.io (excluded)"
 	Ignored     string    // the rules by which the recorder ignores changes
 	Restricted  bool      // the user may read less than the report is about
+	Limit       string    // all that the file of the history has: "namespace shop"; empty: it is not limited
 }
 
 // Problem is an answer about an object, with the diffs of its causes.

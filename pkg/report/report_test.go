@@ -140,7 +140,7 @@ func hostile(text string) *report.Report {
 	return &report.Report{
 		Title: text, Namespace: history.NamespaceScope(text), Start: now.Add(-time.Hour), End: now, Location: time.UTC,
 		Coverage: report.Coverage{
-			Since: now.Add(-time.Minute), NotRecorded: []string{text}, Ignored: text, Restricted: true,
+			Since: now.Add(-time.Minute), NotRecorded: []string{text}, Ignored: text, Restricted: true, Limit: text,
 			Gaps: []v1.Gap{{Group: text, Resource: text, Start: onset, End: now, Reason: "restarted", Detail: text}},
 		},
 		Rules:    []report.Rule{{Expression: text, Changes: []v1.Event{e}, More: true}},

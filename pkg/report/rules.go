@@ -18,22 +18,30 @@ type Rule struct {
 	More    bool // older changes match, too
 }
 
-// maxMatches is how many changes of a rule are read.
-const maxMatches = 10
+const (
+	maxMatches = 10  // the number of changes of a rule that are kept
+	rulesPage  = 100 // versions in a page; initial versions are skipped
+)
 
 // MatchRules reads which changes of a query match rules. The query's order,
 // limit and expression are ignored. Errors are those of the first expression
 // that can't be evaluated.
+//
+// The initial version of an object never matches: it is a state, not a change,
+// and the object may have been in that state long before recording began.
 func MatchRules(
 	ctx context.Context, source *client.Client, q client.EventsQuery, expressions []string,
 ) ([]Rule, error) {
 	var rules []Rule
 	for _, text := range expressions {
-		q.Expression, q.Order, q.Limit, q.Summary = text, history.NewestFirst, maxMatches+1, true
+		q.Expression, q.Order, q.Limit, q.Summary = text, history.NewestFirst, rulesPage, true
 		rule := Rule{Expression: text}
 		for e, err := range source.All(ctx, q) {
 			if err != nil {
 				return nil, err
+			}
+			if e.Initial {
+				continue
 			}
 			if len(rule.Changes) == maxMatches {
 				rule.More = true

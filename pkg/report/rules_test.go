@@ -53,6 +53,42 @@ func TestMatchRules_ReturnsNewestChanges(t *testing.T) {
 	}
 }
 
+// TestMatchRules_InitialVersionIsNoChange uses rules that are true for objects
+// that existed before recording began.
+func TestMatchRules_InitialVersionIsNoChange(t *testing.T) {
+	source, question := incident(t, "configmap-edited")
+	q := client.EventsQuery{Namespace: question.Namespace, Order: history.OldestFirst, Limit: 500}
+	var initial, changed *v1.Event
+	for e, err := range source.All(t.Context(), q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Initial {
+			initial = &e
+		} else if initial != nil && e.UID == initial.UID {
+			changed = &e
+		}
+	}
+	if changed == nil {
+		t.Fatal("got no object that existed before and was changed, want one")
+	}
+	text := fmt.Sprintf("object.metadata.uid == %q", initial.UID)
+	rules, err := report.MatchRules(t.Context(), source, q, []string{text})
+	if err != nil || len(rules) != 1 || len(rules[0].Changes) == 0 {
+		t.Fatalf("got %+v, error %v, want the changes of %s", rules, err, initial.ResourceName)
+	}
+	for i := range rules[0].Changes {
+		if e := &rules[0].Changes[i]; e.Initial {
+			t.Errorf("got the initial version of %s, want changes only", e.ResourceName)
+		}
+	}
+	q.End = initial.Timestamp.Add(1)
+	rules, err = report.MatchRules(t.Context(), source, q, []string{text})
+	if err != nil || report.Matched(rules) {
+		t.Errorf("before the change: got %+v, error %v, want no change", rules, err)
+	}
+}
+
 // TestWrite_VerdictOfRules checks what both formats say about rules.
 func TestWrite_VerdictOfRules(t *testing.T) {
 	change := v1.Event{

@@ -58,7 +58,8 @@ func TestUnhealthy_BrokenBeforeTheRecording(t *testing.T) {
 		existing("", "pods", "Pod", "orphan", "hidden", failing),
 		existing("", "pods", "Pod", "sound", "", ready),
 	}, Checkpoints: []history.Checkpoint{
-		{Group: "apps", Resource: "deployments", RV: "1"}, {Group: "apps", Resource: "replicasets", RV: "1"},
+		{Group: "apps", Resource: "deployments", RV: "1"},
+		{Group: "apps", Resource: "replicasets", RV: "1"},
 		{Resource: "pods", RV: "1"},
 	}})
 	source := serve(t, api)
