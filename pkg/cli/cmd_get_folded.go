@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -48,13 +49,30 @@ func hasChange(rows []v1.Row) bool {
 }
 
 // noteConsequences writes notes instead of a page whose versions all follow
-// from earlier changes.
+// from earlier changes, or are of objects that existed before.
 func (o *getOptions) noteConsequences(s *session, found *result) {
 	found.coverage.note(&o.queryOptions, false)
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(len(found.gaps), true, ""))
-	o.env.note(fmt.Sprintf("No changes found%s, only %s that follow from earlier ones: %s get --flat shows them.",
-		in(s.namespace), plural(len(found.events), "version"), o.env.Name))
+	initial := 0
+	for i := range found.events {
+		if found.events[i].Initial {
+			initial++
+		}
+	}
+	var parts []string
+	if n := len(found.events) - initial; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s that %s from earlier changes", plural(n, "version"), follow(n)))
+	}
+	if initial > 0 {
+		parts = append(parts, plural(initial, "object")+" that existed when recording began")
+	}
+	flag := namespaceFlag(s.namespace)
+	if s.namespace == history.AllNamespaces {
+		flag = " -A"
+	}
+	o.env.note(fmt.Sprintf("No changes found%s, only %s: '%s' shows them.",
+		in(s.namespace), strings.Join(parts, " and "), o.env.command("get --flat"+flag)))
 }
 
 // foldedResult is the merged result of several folded queries. It has no

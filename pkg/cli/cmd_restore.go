@@ -308,5 +308,5 @@ func (r *restoration) in(sub subject) string { return in(sub.namespaceOf(r.sessi
 
 // command returns a command of this program about a target.
 func (r *restoration) command(t *target, command string) string {
-	return "'" + r.env.Name + " " + command + " " + t.arg + namespaceFlag(t.namespaceOf(r.session.namespace)) + "'"
+	return "'" + r.env.command(command+" "+t.arg+namespaceFlag(t.namespaceOf(r.session.namespace))) + "'"
 }

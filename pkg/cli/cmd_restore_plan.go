@@ -420,8 +420,8 @@ func (r *restoration) explain(s *restore.Step, err error) (text, advice string) 
 		verb = "update"
 	}
 	place := namespaceFlag(history.ScopeOf(s.Namespace))
-	edit := fmt.Sprintf("To change it before: %s state %s/%s%s --at TIME -o yaml --strip", r.env.Name, resource, s.Name,
-		place)
+	edit := "To change it before: " +
+		r.env.command(fmt.Sprintf("state %s/%s%s --at TIME -o yaml --strip", resource, s.Name, place))
 	switch {
 	case errors.Is(err, restore.ErrChanged):
 		return text, "To see what differs now, " + again
@@ -467,9 +467,9 @@ func (r *restoration) releaseAdvice(s *restore.Step) string {
 		if !r.at.IsZero() {
 			at = r.at.UTC().Format(time.RFC3339Nano)
 		}
-		advice += fmt.Sprintf("\nIf it does not exist, create the claim with a new volume: "+
-			"%s state pvc/%s -n %s --at %s -o yaml --strip | kubectl create -f -",
-			r.env.Name, s.Claim.Name, s.Claim.Namespace, at)
+		state := fmt.Sprintf("state pvc/%s -n %s --at %s -o yaml --strip", s.Claim.Name, s.Claim.Namespace, at)
+		advice += "\nIf it does not exist, create the claim with a new volume: " + r.env.command(state) +
+			" | kubectl create -f -"
 	}
 	return advice
 }

@@ -162,8 +162,7 @@ func (s *session) didNotExist(ctx context.Context, env *Environment, sub subject
 	}
 	namespace := sub.namespaceOf(s.namespace)
 	return history.WithHint(history.Errorf(history.NotFound, "%s%s did not exist at %s", sub, in(namespace), at),
-		fmt.Sprintf("'%s history %s/%s%s' lists its versions.", env.Name, sub.GroupResource(), sub.name,
-			namespaceFlag(namespace)))
+		sub.versionsHint(env, namespace))
 }
 
 // selected returns the objects with the labels of --selector.

@@ -155,8 +155,8 @@ func (o *whyOptions) withDeletion(ctx context.Context, s *session, sub subject, 
 	namespace := sub.namespaceOf(s.namespace)
 	at := clock(newest[0].Timestamp.In(o.location), o.env.recorderNow().In(o.location))
 	return history.WithHint(history.Errorf(history.NotFound, "%s%s was deleted at %s", sub, in(namespace), at),
-		fmt.Sprintf("'%s why %s/%s#-2%s' shows what was wrong with it before.",
-			o.env.Name, sub.GroupResource(), sub.name, namespaceFlag(namespace)))
+		"'"+o.env.command("why "+sub.GroupResource().String()+"/"+sub.name+"#-2"+namespaceFlag(namespace))+
+			"' shows what was wrong with it before.")
 }
 
 // writeAll writes answers as text, or the document in the format of --output.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -41,6 +42,7 @@ type Environment struct {
 	// is called. nil means that they are not handled.
 	Signals func(to chan<- os.Signal) (stop func())
 
+	file        string               // that answers; empty: a recorder does
 	noEscapes   bool                 // a terminal among the streams does not support escape sequences
 	held        *atomic.Bool         // an interrupt does not end the process; the command ends itself
 	progress    *progressLine        // nil means that no progress is shown
@@ -86,6 +88,37 @@ func commandName(path string) string {
 		return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
 	}
 	return name
+}
+
+// command returns a command line of this program, for hints. If a file answers,
+// the command reads that file.
+func (e *Environment) command(args string) string { return e.Name + " " + args + e.fileFlag() }
+
+// fileFlag returns " -f FILE" for commands in hints if a file answers, and ""
+// if a recorder does.
+func (e *Environment) fileFlag() string {
+	if e.file == "" {
+		return ""
+	}
+	return " -f " + shellWord(e.file)
+}
+
+// shellWord quotes a text for a shell, if it has to be. Hints are in single
+// quotes, so double quotes are preferred.
+func shellWord(text string) string {
+	switch {
+	case !strings.ContainsFunc(text, isSpecial):
+		return text
+	case !strings.ContainsAny(text, "\"\\$`!"):
+		return `"` + text + `"`
+	default:
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+}
+
+// isSpecial reports whether a shell may not take a character literally.
+func isSpecial(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_./:@%+=,-", r)
 }
 
 // recorderNow returns the time of the recorder's clock. The recorder dated the

@@ -131,6 +131,7 @@ func (o *output) printer(env *Environment, namespaces, noise bool) *render.Print
 		Now: env.recorderNow(), Timestamps: o.timestamps, Location: o.location,
 		Color: env.color(o.color), Width: terminalWidth(env.Out), Terminal: terminalWidth(env.Out) > 0,
 		NoHeaders: o.noHeaders, Namespaces: namespaces, Wide: o.format == "wide", ShowNoise: noise, Program: env.Name,
+		ProgramFlags: env.fileFlag(),
 	})
 }
 

@@ -95,6 +95,12 @@ func namespaceFlag(scope history.NamespaceScope) string {
 	return " -n " + namespace
 }
 
+// versionsHint returns a hint at the versions of a named subject.
+func (s subject) versionsHint(env *Environment, scope history.NamespaceScope) string {
+	return "'" + env.command("history "+s.GroupResource().String()+"/"+s.name+namespaceFlag(scope)) +
+		"' lists its versions."
+}
+
 // hiddenNote returns a note that n changes or versions were hidden as noise, or
 // "".
 func hiddenNote(n int, noun string) string {
@@ -171,7 +177,7 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 		return err
 	}
 	return history.WithHint(err,
-		fmt.Sprintf("'%s get %s -A' lists the objects with history.", env.Name, sub.GroupResource()))
+		"'"+env.command("get "+sub.GroupResource().String()+" -A")+"' lists the objects with history.")
 }
 
 // plural returns a number with its noun: "1 change" or "2 changes".

@@ -61,7 +61,7 @@ func writeRules(env *Environment, rules []report.Rule, namespaces bool, location
 		}
 		var text bytes.Buffer
 		p := render.New(&text, render.Options{
-			Now: env.recorderNow(), Location: location, Namespaces: namespaces, Program: env.Name,
+			Now: env.recorderNow(), Location: location, Namespaces: namespaces,
 		})
 		if err := p.Timeline(r.Changes, nil); err != nil {
 			return err

@@ -142,6 +142,5 @@ func (v *versions) versionAt(ctx context.Context, at time.Time) (found *v1.Event
 	}
 	return nil, history.WithHint(history.Errorf(history.NotFound, "no version of %s%s was recorded until %s",
 		v.subject, in(v.subject.namespaceOf(v.namespace)), at.Format(time.RFC3339)),
-		"'"+v.env.Name+" history "+v.subject.GroupResource().String()+"/"+v.subject.name+
-			namespaceFlag(v.subject.namespaceOf(v.namespace))+"' lists its versions.")
+		v.subject.versionsHint(v.env, v.subject.namespaceOf(v.namespace)))
 }

@@ -139,6 +139,7 @@ func (c *connection) validateNoFile(command string) error {
 // cluster: it may be another one than that of the file, or no longer exist.
 func (c *connection) openFile(ctx context.Context, o client.Options) (_ *session, err error) {
 	name, in := c.file, c.env.In
+	c.env.file = c.file
 	if name == stdinFile {
 		name = "the standard input"
 	} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -119,6 +120,8 @@ func TestSources_GiveSameAnswers(t *testing.T) {
 			}
 			code, out, errOut := ask(args, "--recorder-url", r.url)
 			fileCode, fileOut, fileErrOut := ask(args, "--filename", file)
+			fileOut = strings.ReplaceAll(fileOut, " -f "+file, "")
+			fileErrOut = strings.ReplaceAll(fileErrOut, " -f SOURCE", "")
 			if fileCode != code || fileOut != out || fileErrOut != errOut {
 				t.Errorf("%s\nof a recorder: %d\n%s%sof a file: %d\n%s%s", call, code, out, errOut,
 					fileCode, fileOut, fileErrOut)
@@ -189,6 +192,84 @@ func TestFile_OfOneNamespace(t *testing.T) {
 		code, errOut := run(t.Context(), r, io.Discard, "related", "node/node-1", "-f", file)
 		if code != 0 || strings.Contains(errOut, "give one with -n") {
 			t.Errorf("related of a node: got exit code %d and %q, want no hint at namespaces", code, errOut)
+		}
+	}
+}
+
+// TestFile_HintsWork runs the commands that answers of a file print.
+func TestFile_HintsWork(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	settings := func(verb history.Verb) *history.Record {
+		return &history.Record{
+			Ref: ref("", "configmaps", "shop", "gone", "uid-gone"), Kind: "ConfigMap", Verb: verb,
+			Object: []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"gone","namespace":"shop"}}`),
+		}
+	}
+	r.write(6*time.Minute, settings(history.Create))
+	r.write(5*time.Minute, settings(history.Delete))
+	for _, name := range []string{"a story.whx", `$a "story".whx`} {
+		t.Chdir(t.TempDir())
+		if err := os.Rename(r.export(t), name); err != nil {
+			t.Fatal(err)
+		}
+		for args, want := range map[string]string{
+			"-n shop":                               "restore cm/gone",
+			"get -n shop --since 645s --until 545s": "get --flat -n shop",
+			"get -A --since 645s --until 545s":      "get --flat -A",
+			"history deploy/none -n shop":           "get deployments.apps -A",
+			"why cm/gone -n shop":                   "why configmaps/gone#-2",
+			"state deploy/web -n shop --at 156h":    "history deployments.apps/web",
+			"restore deploy/web -n shop --at 100d":  "history deployments.apps/web",
+			"restore cm/gone -n shop --at 1m":       "restore cm/gone",
+		} {
+			var out bytes.Buffer
+			_, errOut := run(t.Context(), r, &out, append(strings.Fields(args), "-f", name)...)
+			hint := regexp.MustCompile(`cli\.test (` + want + `.* -f (?:'[^']*'|"[^"]*"|[^\s'"]+))`).
+				FindStringSubmatch(out.String() + errOut)
+			if hint == nil {
+				t.Errorf("%s: got\n%s%swant the command %s with the file", args, out.String(), errOut, want)
+				continue
+			}
+			line := hint[1]
+			if strings.HasPrefix(want, "restore") {
+				line += " --dry-run=client"
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", "watchhistory "+line)
+			cmd.Env = append(os.Environ(), "STORY_NOW="+r.now.Format(time.RFC3339))
+			if text, err := cmd.CombinedOutput(); err != nil || len(text) == 0 {
+				t.Errorf("%s: %s: got %v and %q, want an answer", args, line, err, text)
+			}
+		}
+	}
+}
+
+// TestFront_WithoutChanges compares the notes of pages without a root change.
+func TestFront_WithoutChanges(t *testing.T) {
+	r := newRecording(t)
+	r.writeStory()
+	pod := &history.Record{
+		Ref: ref("", "pods", "shop", "before", "uid-before"), Kind: "Pod", Verb: history.Create, Initial: true,
+		Class: history.Consequence, Object: []byte(`{"kind":"Pod","metadata":{"name":"before","namespace":"shop"}}`),
+	}
+	r.write(200*time.Second, pod)
+	scheduled := *pod
+	scheduled.Verb, scheduled.Initial, scheduled.Managers = history.Update, false, by("kube-scheduler")
+	scheduled.Object = []byte(`{"kind":"Pod","metadata":{"name":"before","namespace":"shop"},"spec":{"nodeName":"a"}}`)
+	r.write(190*time.Second, &scheduled)
+	for window, want := range map[string]string{
+		"195s 150s": "1 version that follows from earlier changes",
+		"210s 195s": "1 object that existed when recording began",
+		"210s 150s": "1 version that follows from earlier changes and 1 object that existed when recording began",
+	} {
+		since, until, _ := strings.Cut(window, " ")
+		for flag, in := range map[string]string{"-n shop": " in shop namespace", "-A": ""} {
+			args := append(strings.Fields(flag), "--since", since, "--until", until, "--recorder-url", r.url)
+			code, errOut := run(t.Context(), r, io.Discard, args...)
+			want := "No changes found" + in + ", only " + want + ": 'cli.test get --flat " + flag + "' shows them.\n"
+			if code != 0 || errOut != want {
+				t.Errorf("%s: got exit code %d and %q, want %q", args, code, errOut, want)
+			}
 		}
 	}
 }

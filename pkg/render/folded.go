@@ -521,7 +521,7 @@ func (p *Printer) restoreCommand(r *v1.Row, later []v1.Row) string {
 			return ""
 		}
 	}
-	return p.opts.Program + " restore cm/" + r.Object.Name + " -n " + r.Object.Namespace
+	return p.command("restore cm/" + r.Object.Name + " -n " + r.Object.Namespace)
 }
 
 // maxUsersShown is how many users of a ConfigMap or a Secret a row names.

@@ -26,6 +26,8 @@ type Options struct {
 	Wide       bool           // add more columns
 	ShowNoise  bool           // include noise in diffs
 	Program    string         // how users call the program, in commands; empty: no commands are written
+	// ProgramFlags are flags at the end of each command, with a space before.
+	ProgramFlags string
 }
 
 // Printer writes the output of one command.
@@ -61,6 +63,11 @@ func New(out io.Writer, opts Options) *Printer {
 // SetNow sets the time that ages are relative to. A table can then be continued
 // later.
 func (p *Printer) SetNow(now time.Time) { p.opts.Now = now }
+
+// command returns a command line of the program.
+func (p *Printer) command(args string) string {
+	return p.opts.Program + " " + args + p.opts.ProgramFlags
+}
 
 // write writes text in one call.
 func (p *Printer) write(text string) error {

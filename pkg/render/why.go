@@ -123,7 +123,7 @@ func (p *Printer) undo(w *v1.Why) string {
 	if e.Namespace != "" {
 		object += " -n " + e.Namespace
 	}
-	return p.opts.Program + " restore " + object
+	return p.command("restore " + object)
 }
 
 // unaffected returns what is known of an object without a problem. An object
