@@ -347,6 +347,26 @@ func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
 	}
 }
 
+// TestWhy_OwnProblemIsOlderThanRecording labels a Deployment that had a symptom
+// of its own when its recording began.
+func TestWhy_OwnProblemIsOlderThanRecording(t *testing.T) {
+	const failed = `,"spec":{"replicas":1},"status":{"conditions":[{"type":"Progressing","status":"False",` +
+		`"reason":"ProgressDeadlineExceeded","message":"exceeded"}]}`
+	w := newRelatedWorld(t)
+	of, _ := w.ref("deployments shop/web")
+	first := record(of, history.Create, fmt.Sprintf(
+		`{"metadata":{"name":"web","namespace":"shop","uid":%q}%s}`, of.UID, failed))
+	first.Initial = true
+	w.log.put(first)
+	onset := w.now
+	w.put(history.Update, "deployments shop/web", "", `{"seen":"yes"}|`+failed)
+	answer := w.why("deployments shop/web")
+	if !answer.Onset.Equal(onset) || !answer.Initial || len(answer.Causes) > 0 {
+		t.Errorf("got the onset %v, initial %t, causes %+v, want %v, initial, and no cause",
+			answer.Onset, answer.Initial, answer.Causes, onset)
+	}
+}
+
 // TestWhy_ChangesAfterOnset changes objects after a pod began to fail: right
 // after it, and later.
 func TestWhy_ChangesAfterOnset(t *testing.T) {
