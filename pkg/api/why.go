@@ -56,12 +56,13 @@ func (h *handler) whyAnswer(of *query.WhyAnswer) v1.Why {
 		At: of.At.UTC(), State: of.Health.State.String(), Text: of.Health.Text,
 		Symptoms: []v1.Symptom{}, Causes: []v1.Cause{},
 		Onset: optionalTime(of.Onset), HealthyUntil: optionalTime(of.HealthyUntil), Searched: optionalTime(of.Searched),
-		Object: object(of.Of),
+		Object: object(of.Of), Initial: of.Initial,
 	}
 	for i := range of.Symptoms {
 		s := &of.Symptoms[i]
 		answer.Symptoms = append(answer.Symptoms, v1.Symptom{
-			Code: s.Code, Text: s.Text, Since: s.Since.UTC(), Object: objectOfRef(s.Of.Ref, s.Of.Kind), Count: s.Count,
+			Code: s.Code, Text: s.Text, Since: s.Since.UTC(), Initial: s.Initial,
+			Object: objectOfRef(s.Of.Ref, s.Of.Kind), Count: s.Count,
 		})
 	}
 	for _, what := range of.Unread {

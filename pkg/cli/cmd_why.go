@@ -10,7 +10,6 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/render"
 	"github.com/watchhistory/watchhistory/pkg/report"
 )
 
@@ -139,7 +138,7 @@ func (o *whyOptions) show(ctx context.Context, s *session, sub subject) error {
 	if err != nil {
 		return err
 	}
-	if err := o.write(o.printer(&o.env, false, false), &page.Why, &page.Why); err != nil {
+	if err := o.writeAll(&o.env, false, []v1.Why{page.Why}, &page.Why); err != nil {
 		return err
 	}
 	o.notePage(&page.Page)
@@ -160,17 +159,37 @@ func (o *whyOptions) withDeletion(ctx context.Context, s *session, sub subject, 
 			"' shows what was wrong with it before.")
 }
 
-// write writes an answer as text, or the document in the format of --output.
-func (o *whyOptions) write(p *render.Printer, answer *v1.Why, document any) error {
+// writeAll writes answers as text, or the document in the format of --output.
+// namespaces adds their namespaces to the text.
+func (o *whyOptions) writeAll(env *Environment, namespaces bool, answers []v1.Why, document any) error {
+	p := o.printer(env, namespaces, false)
 	switch o.format {
 	case "", "wide":
-		return p.Why(answer)
+		for i := range answers {
+			if i > 0 {
+				_, _ = fmt.Fprintln(env.Out)
+			}
+			if err := p.Why(&answers[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "name":
+		objects := make([]v1.Event, len(answers))
+		for i := range answers {
+			of := &answers[i].Object
+			objects[i] = v1.Event{
+				Group: of.Group, ResourceType: of.ResourceType, Kind: of.Kind,
+				Namespace: of.Namespace, ResourceName: of.Name,
+			}
+		}
+		return p.Names(objects)
 	case "json":
 		return p.JSON(document)
 	case "yaml":
 		return p.YAML(document)
 	default:
-		return o.writeTemplate(&o.env, document)
+		return o.writeTemplate(env, document)
 	}
 }
 
@@ -201,17 +220,8 @@ func (o *whyOptions) runNamespace(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	p := o.printer(&o.env, false, false)
-	if o.isTable() {
-		for i := range answers {
-			if i > 0 {
-				_, _ = fmt.Fprintln(o.env.Out)
-			}
-			if err := p.Why(&answers[i]); err != nil {
-				return err
-			}
-		}
-	} else if err := o.write(p, nil, map[string]any{"items": answers}); err != nil {
+	all := s.namespace == history.AllNamespaces
+	if err := o.writeAll(&o.env, all, answers, map[string]any{"items": answers}); err != nil {
 		return err
 	}
 	found.coverage.note(&queryOptions{connection: o.connection, window: w, output: o.output}, len(found.rows) == 0)

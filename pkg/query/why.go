@@ -90,6 +90,9 @@ type WhyAnswer struct {
 	// HealthyUntil is the newest time before the onset at which the object is
 	// known to have been healthy. It is zero if it never was.
 	HealthyUntil time.Time
+	// Initial means that the first symptom existed when the recording of its
+	// object began. Onset is that time.
+	Initial bool
 	// Searched is the start of the time in which changes were searched. It is
 	// not before the history of the first resource begins, as far as that is
 	// known, and not after Onset.
@@ -106,7 +109,10 @@ type ObservedSymptom struct {
 
 	Of    Subject // the first object that had it
 	Since time.Time
-	Count int // objects that have it
+	// Initial means that it existed when the recording of the object began.
+	// Since is that time.
+	Initial bool
+	Count   int // objects that have it
 }
 
 // Subject identifies an object. Its Resource is empty if only an Event names
@@ -163,6 +169,7 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 	at := graph.At.Add(1)
 	w := investigation{
 		folding: newFolding(s, seen.view, at),
+		initial: map[time.Time]bool{},
 		query:   q, graph: graph, answer: &answer,
 		lookback: cmp.Or(q.Lookback, defaultLookback),
 		budget:   &relationBudget{effort - effort/2 + max(present.effort, 0), begin.Add(whyTime)},
@@ -196,7 +203,9 @@ func (s *Service) Why(ctx context.Context, q Why) (WhyAnswer, error) {
 		codes[i] = answer.Symptoms[i].Code
 	}
 	limit := cmp.Or(q.Limit, defaultCauses)
-	ranked := why.Rank(why.Symptom{Codes: codes, Onset: answer.Onset, Healthy: answer.HealthyUntil}, candidates)
+	ranked := why.Rank(why.Symptom{
+		Codes: codes, Onset: answer.Onset, Healthy: answer.HealthyUntil, Initial: answer.Initial,
+	}, candidates)
 	for _, r := range ranked {
 		if len(answer.Causes) == limit || r.Score < max(leastScore, leastShare*ranked[0].Score) {
 			break
@@ -237,6 +246,10 @@ type investigation struct {
 	budget   *relationBudget // of the relations at earlier times
 	// replaced are the times of deletions that are one change with a creation.
 	replaced map[time.Time]bool
+
+	// initial are the times at which the recording of objects began that may
+	// have symptoms.
+	initial map[time.Time]bool
 
 	summaries map[*history.Record]string
 	paths     map[string][]PathStep // to objects, by resource, namespace and name

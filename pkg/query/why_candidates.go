@@ -21,7 +21,7 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 	w.replaced = map[time.Time]bool{}
 	var all []why.Candidate
 	seen := map[time.Time]bool{}
-	end := w.answer.Onset.Add(time.Minute)
+	end := w.answer.Onset.Add(time.Minute) // with creations of what was deleted before
 	if end.After(w.end) {
 		end = w.end
 	}
@@ -88,7 +88,13 @@ func (w *investigation) candidates(ctx context.Context) ([]why.Candidate, error)
 		}
 	}
 	w.answer.Searched = w.answer.Onset.Add(-w.lookback)
-	return slices.DeleteFunc(all, func(c why.Candidate) bool { return w.replaced[c.Change.Time] }), nil
+	last := w.answer.Onset
+	if !w.answer.Initial {
+		last = last.Add(slack)
+	}
+	return slices.DeleteFunc(all, func(c why.Candidate) bool {
+		return w.replaced[c.Change.Time] || c.Began.After(last)
+	}), nil
 }
 
 // roots returns the newest root changes of a filter as candidates, with their
@@ -111,12 +117,13 @@ func (w *investigation) roots(ctx context.Context, filter history.Filter, limit 
 		if err != nil {
 			return nil, err
 		}
+		c := why.Candidate{Change: r, Began: r.Time}
 		if last := deletionOf(found, r); last >= 0 {
 			before = found[last].Change
 			w.replaced[before.Time] = true
 			found = slices.Delete(found, last, last+1)
+			c.Began = before.Time
 		}
-		c := why.Candidate{Change: r}
 		described, err := summarizer.summary(ctx, r)
 		if err != nil {
 			return nil, err

@@ -35,6 +35,8 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.noteInitial(own)
+	w.noteInitial(onsets)
 	begin, err := w.episode(ctx, own, onsets)
 	if err != nil {
 		return err
@@ -45,9 +47,14 @@ func (w *investigation) diagnose(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		w.noteInitial(before)
 		onsets = append(onsets, before...)
 	}
-	if err := w.observe(ctx, newest, onsets); err != nil {
+	ready, err := w.readyUntil(ctx, own)
+	if err != nil {
+		return err
+	}
+	if err := w.observe(ctx, newest, onsets, ready); err != nil {
 		return err
 	}
 	w.observeRefusal(newest, refusal)
@@ -68,7 +75,21 @@ func (w *investigation) diagnose(ctx context.Context) error {
 	if err := w.narrow(ctx, own, newest); err != nil {
 		return err
 	}
+	for i := range w.answer.Symptoms {
+		s := &w.answer.Symptoms[i]
+		s.Initial = w.initial[s.Since]
+	}
+	w.answer.Initial = w.initial[w.answer.Onset]
 	return w.healthyBefore(ctx)
+}
+
+// noteInitial notes when the recording of objects began.
+func (w *investigation) noteInitial(records []*history.Record) {
+	for _, r := range records {
+		if r.Initial {
+			w.initial[r.Time] = true
+		}
+	}
 }
 
 // ownVersions returns the newest versions of the object, newest first, with
@@ -112,9 +133,32 @@ func (w *investigation) episode(ctx context.Context, own, onsets []*history.Reco
 				break
 			}
 			if r.Time.Sub(before.Time) >= recovery {
-				return r.Time, nil
+				return r.Time.Add(-slack), nil
 			}
 		}
+	}
+	return time.Time{}, nil
+}
+
+// readyUntil returns the end of the newest time in which the object was ready
+// for as long as [recovery]. It is zero if there is none.
+func (w *investigation) readyUntil(ctx context.Context, own []*history.Record) (time.Time, error) {
+	end, next := time.Time{}, w.end // of a time in which it was ready, and of the version
+	for _, r := range own {
+		h, err := w.extra.HealthAt(ctx, r, r.Time)
+		if err != nil {
+			return time.Time{}, err
+		}
+		switch {
+		case h.State != symptom.Ready:
+			end = time.Time{}
+		case end.IsZero():
+			end = next
+		}
+		if !end.IsZero() && end.Sub(r.Time) >= recovery {
+			return end, nil
+		}
+		next = r.Time
 	}
 	return time.Time{}, nil
 }
@@ -224,8 +268,10 @@ func (w *investigation) owns(family map[types.UID]bool, r *history.Record) bool 
 }
 
 // observe sets the symptoms: those that objects still have, or else those of
-// the newest onsets.
-func (w *investigation) observe(ctx context.Context, newest *history.Record, onsets []*history.Record) error {
+// the newest onsets that are not over. ready is a result of readyUntil.
+func (w *investigation) observe(
+	ctx context.Context, newest *history.Record, onsets []*history.Record, ready time.Time,
+) error {
 	groups := map[string]*ObservedSymptom{}
 	having := map[string]map[string]map[string]bool{} // the names of the objects that have a symptom, by code and kind
 	var order []string
@@ -291,10 +337,14 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 		if err != nil {
 			return err
 		}
+		over, err := w.isOver(ctx, o, version, len(found) > 0, ready)
+		if err != nil {
+			return err
+		}
+		if over {
+			continue
+		}
 		if len(found) == 0 || version.Verb == history.Delete {
-			if w.answer.Health.State == symptom.Ready || w.answer.Health.State == symptom.Done {
-				continue // it recovered
-			}
 			full, err := newSummarizer(w.service.reader).withObject(ctx, o)
 			if err != nil {
 				return err
@@ -315,6 +365,55 @@ func (w *investigation) observe(ctx context.Context, newest *history.Record, ons
 		w.answer.Symptoms = append(w.answer.Symptoms, *g)
 	}
 	return nil
+}
+
+// isOver reports whether the problem of an owned object, or the one that an
+// Event reports, does not exist any more. onset is the newest onset of the
+// object or Event, and version its newest version. has reports whether that
+// version has a symptom. ready is a result of readyUntil.
+//
+// A container that crashes has no symptom for a few seconds after each start.
+// So a problem without a symptom is over only after a healthy time, or if the
+// object was deleted and that did not make its owner fail.
+func (w *investigation) isOver(
+	ctx context.Context, onset, version *history.Record, has bool, ready time.Time,
+) (bool, error) {
+	of, last, state := version, onset.Time, w.answer.Health.State
+	if onset.Regarding != nil { // an Event does not end with what it reports
+		last = version.Time
+		var err error
+		if of, err = w.target(ctx, onset.Regarding); err != nil {
+			return false, err
+		}
+	} else if has && version.Verb != history.Delete {
+		return false, nil
+	}
+	switch gone := of != nil && of.Verb == history.Delete; {
+	case ready.Sub(last) >= recovery:
+		return true, nil
+	case (!has || gone || version.Verb == history.Delete) && (state == symptom.Ready || state == symptom.Done):
+		return true, nil
+	case gone:
+		return state != symptom.Failing, nil
+	case of == nil || w.end.Sub(of.Time) < recovery || w.end.Sub(last) < recovery:
+		return false, nil
+	}
+	h, err := w.extra.HealthAt(ctx, of, w.end)
+	return h.State == symptom.Ready || h.State == symptom.Done, err
+}
+
+// target returns the newest version of the target of an Event, or nil.
+func (w *investigation) target(ctx context.Context, of *history.Target) (*history.Record, error) {
+	if of.UID == "" {
+		return nil, nil
+	}
+	scan := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
+	scan.Namespace, scan.Name, scan.UID = history.ScopeOf(of.Namespace), of.Name, of.UID
+	scan.End, scan.View = w.end, w.view
+	for r, err := range w.service.reader.Scan(ctx, scan) {
+		return r, err
+	}
+	return nil, nil
 }
 
 // rankOf orders Events after other records.

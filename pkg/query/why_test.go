@@ -233,6 +233,97 @@ func TestWhy_NewEpisodeAfterHealthyTime(t *testing.T) {
 	}
 }
 
+// TestWhy_HealedProblemIsNoSymptomOfNextRollout asks during a rollout after
+// another one that was rolled back.
+func TestWhy_HealedProblemIsNoSymptomOfNextRollout(t *testing.T) {
+	const (
+		rolling = `,"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"app","image":"web:%s"}]}}},` +
+			`"status":{"observedGeneration":1,"replicas":3,"updatedReplicas":1,"readyReplicas":2,"availableReplicas":2}`
+		broken = `{"waiting":{"reason":"ErrImagePull"}}`
+	)
+	for _, test := range []struct {
+		name    string
+		ready   time.Duration // between the rollouts
+		deleted bool          // the pod that failed
+		now     string        // the state of the container
+		failing bool
+	}{
+		{"pod deleted, ready for long", 20 * time.Second, true, "", false},
+		{"pod deleted, ready shortly", time.Second, true, "", false},
+		{"pod runs again, ready for long", 20 * time.Second, false, runs, false},
+		{"pod runs again, ready shortly", time.Second, false, runs, true},
+		{"pod still fails", 20 * time.Second, false, broken, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := whyWorld(t)
+			w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(rolling, "2"))
+			w.follows("replicasets shop/web-2", "deployments shop/web", "")
+			w.class = history.Onset
+			w.put(history.Create, "pods shop/web-2-b", "replicasets shop/web-2", fmt.Sprintf(webPod, false, broken))
+			w.class = history.Root
+			w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(rolling, "1"))
+			w.class = history.Consequence
+			verb := history.Update
+			if test.deleted {
+				verb, test.now = history.Delete, broken
+			}
+			w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(webTemplate, "1", 2))
+			w.put(verb, "pods shop/web-2-b", "replicasets shop/web-2", fmt.Sprintf(webPod, test.now == runs, test.now))
+			w.now = w.now.Add(test.ready)
+			w.class = history.Root
+			w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(rolling, "3"))
+			answer := w.why("deployments shop/web")
+			if got, want := answer.Health.State, symptom.Progressing; got != want {
+				t.Errorf("got the state %v, want %v", got, want)
+			}
+			if failing := len(answer.Symptoms) > 0 || !answer.Onset.IsZero(); failing != test.failing {
+				t.Errorf("got onset %v, symptoms %+v, want some: %t", answer.Onset, answer.Symptoms, test.failing)
+			}
+		})
+	}
+}
+
+// TestWhy_EventOfHealedPodIsNoSymptom has the Event about a pod that failed in
+// an earlier rollout.
+func TestWhy_EventOfHealedPodIsNoSymptom(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		verb    history.Verb // of the newest version of the pod
+		state   string
+		healthy time.Duration
+		failing bool
+	}{
+		{"deleted", history.Delete, waiting, 0, false},
+		{"runs for long", history.Update, runs, time.Minute, false},
+		{"runs for a moment", history.Update, runs, 0, true},
+		{"crashes", history.Update, waiting, time.Minute, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := whyWorld(t)
+			w.class = history.Consequence
+			pod, _ := w.ref("pods shop/web-1-a")
+			r := event("web-1-a.1", pod, pod.UID)
+			r.Object = []byte(`{"type":"Warning","reason":"BackOff",` +
+				`"message":"Back-off restarting failed container app","involvedObject":` +
+				`{"kind":"Pod","name":"web-1-a","namespace":"shop"}}`)
+			r.Class = history.Onset
+			w.log.put(r)
+			ready := test.state == runs
+			status := fmt.Sprintf(`"status":{"conditions":[{"type":"Ready","status":"%s"}],`,
+				map[bool]string{true: "True", false: "False"}[ready])
+			w.put(test.verb, "pods shop/web-1-a", "replicasets shop/web-1",
+				strings.Replace(fmt.Sprintf(webPod, ready, test.state), `"status":{`, status, 1))
+			w.put(history.Update, "deployments shop/web", "", strings.Replace(fmt.Sprintf(webTemplate, "1", 1),
+				`"updatedReplicas":2`, `"updatedReplicas":1`, 1))
+			w.now = w.now.Add(test.healthy)
+			answer := w.why("deployments shop/web")
+			if failing := len(answer.Symptoms) > 0; failing != test.failing {
+				t.Errorf("got state %+v, symptoms %+v, want some: %t", answer.Health, answer.Symptoms, test.failing)
+			}
+		})
+	}
+}
+
 // TestWhy_FailsSinceBeforeRecording has an object whose pod had failed when
 // recording began. An unrelated change after that did not cause it.
 func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
@@ -250,6 +341,87 @@ func TestWhy_FailsSinceBeforeRecording(t *testing.T) {
 	answer := w.why("deployments shop/old")
 	if got := answer.Onset; got.After(first.Time) || got.IsZero() {
 		t.Errorf("got the onset %v, want %v or earlier", got, first.Time)
+	}
+	if !answer.Initial || len(answer.Symptoms) != 1 || !answer.Symptoms[0].Initial {
+		t.Errorf("got initial %t, symptoms %+v, want an initial one", answer.Initial, answer.Symptoms)
+	}
+}
+
+// TestWhy_OwnProblemIsOlderThanRecording labels a Deployment that had a symptom
+// of its own when its recording began.
+func TestWhy_OwnProblemIsOlderThanRecording(t *testing.T) {
+	const failed = `,"spec":{"replicas":1},"status":{"conditions":[{"type":"Progressing","status":"False",` +
+		`"reason":"ProgressDeadlineExceeded","message":"exceeded"}]}`
+	w := newRelatedWorld(t)
+	of, _ := w.ref("deployments shop/web")
+	first := record(of, history.Create, fmt.Sprintf(
+		`{"metadata":{"name":"web","namespace":"shop","uid":%q}%s}`, of.UID, failed))
+	first.Initial = true
+	w.log.put(first)
+	onset := w.now
+	w.put(history.Update, "deployments shop/web", "", `{"seen":"yes"}|`+failed)
+	answer := w.why("deployments shop/web")
+	if !answer.Onset.Equal(onset) || !answer.Initial || len(answer.Causes) > 0 {
+		t.Errorf("got the onset %v, initial %t, causes %+v, want %v, initial, and no cause",
+			answer.Onset, answer.Initial, answer.Causes, onset)
+	}
+}
+
+// TestWhy_ChangesAfterOnset changes objects after a pod began to fail: right
+// after it, and later.
+func TestWhy_ChangesAfterOnset(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		initial bool // it had failed when its recording began
+		before  bool // the Deployment was changed right before
+		want    string
+	}{
+		{"cause recorded late", false, false, "1s after"},
+		{"cause recorded before", false, true, "1s before"},
+		{"failed when the recording began", true, false, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := whyWorld(t)
+			if test.before {
+				w.put(history.Update, "deployments shop/web", "", fmt.Sprintf(webTemplate, "2", 2))
+			}
+			var onset time.Time
+			if test.initial {
+				pod, _ := w.ref("pods shop/web-1-b")
+				by, _ := w.ref("replicasets shop/web-1")
+				r := record(pod, history.Create, fmt.Sprintf(`{"metadata":{"name":"web-1-b","namespace":"shop",`+
+					`"uid":%q,"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-1",`+
+					`"uid":%q,"controller":true}]},"status":{"phase":"Running",`+
+					`"containerStatuses":[{"name":"app","state":%s}]}}`,
+					pod.UID, by.UID, waiting))
+				r.Owners, r.Initial, r.Class = []types.UID{by.UID}, true, history.Consequence
+				w.log.put(r)
+				onset = w.now
+			} else {
+				onset = w.crashes()
+			}
+			w.put(history.Update, "deployments shop/web", "", strings.Replace(fmt.Sprintf(webTemplate, "3", 2),
+				`"readyReplicas":2`, `"readyReplicas":1`, 1))
+			w.now = w.now.Add(20 * time.Second)
+			w.put(history.Update, "configmaps shop/other", "", `,"data":{"a":"1"}`)
+			answer := w.why("deployments shop/web")
+			if !answer.Onset.Equal(onset) || answer.Initial != test.initial {
+				t.Errorf("got the onset %v, initial %t, want %v, %t", answer.Onset, answer.Initial, onset, test.initial)
+			}
+			likely := ""
+			for _, c := range answer.Causes {
+				after := c.Change.Time.Sub(onset)
+				if after > 2*time.Second || test.initial && after > 0 {
+					t.Errorf("got the cause %s %s after the onset, want none so late", c.Change.Ref, after)
+				}
+				if c.Likely() && c.Change.Ref.Resource == "deployments" && likely == "" {
+					likely = after.Abs().String() + map[bool]string{true: " after", false: " before"}[after > 0]
+				}
+			}
+			if likely != test.want {
+				t.Errorf("got the likely change %q, want %q", likely, test.want)
+			}
+		})
 	}
 }
 

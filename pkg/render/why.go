@@ -23,11 +23,14 @@ const likelyShare = 0.5
 // it. Texts that are wider than the terminal continue on further lines.
 func (p *Printer) Why(w *v1.Why) error {
 	var b strings.Builder
-	state := WhyState(w, p.clock)
-	p.hang(&b, field{text: cell(ObjectName(&w.Object)) + "  ", style: p.styles.heading}, field{text: cell(state)})
+	name, state := ObjectName(&w.Object), WhyState(w, p.clock)
+	if p.opts.Namespaces && w.Object.Namespace != "" {
+		name += " in " + w.Object.Namespace
+	}
+	p.hang(&b, field{text: cell(name) + "  ", style: p.styles.heading}, field{text: cell(state)})
 	for i := range w.Symptoms {
 		s := &w.Symptoms[i]
-		text := fmt.Sprintf("%s %s since %s", cell(SymptomSubject(s)), cell(s.Text), p.clock(s.Since))
+		text := fmt.Sprintf("%s %s %s", cell(SymptomSubject(s)), cell(s.Text), SymptomSince(s, p.clock))
 		p.hang(&b, field{text: "  ✗ ", style: p.styles.bad}, field{text: text, style: p.styles.bad})
 	}
 	if w.Onset != nil {
@@ -57,6 +60,8 @@ func WhyState(w *v1.Why, clock func(time.Time) string) string {
 		return unaffected(w, state)
 	case w.Onset == nil:
 		return state
+	case w.Initial:
+		return state + ", failing since before its recording began at " + clock(*w.Onset)
 	case w.HealthyUntil != nil:
 		return state + ", failing since " + clock(*w.Onset) + " (healthy before, at " + clock(*w.HealthyUntil) + ")"
 	default:
@@ -73,7 +78,11 @@ func WhyUnexplained(w *v1.Why, clock func(time.Time) string) string {
 	case len(w.Causes) == 0:
 		return "No change is recorded since " + clock(*w.Searched) + " that may have caused it."
 	case !slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Likely }):
-		return "No likely cause is recorded since " + clock(*w.Searched) + ". Other changes before the onset:"
+		when := "before"
+		if slices.ContainsFunc(w.Causes, func(c v1.Cause) bool { return c.Change.Timestamp.After(*w.Onset) }) {
+			when = "around"
+		}
+		return "No likely cause is recorded since " + clock(*w.Searched) + ". Other changes " + when + " the onset:"
 	default:
 		return ""
 	}
@@ -85,6 +94,14 @@ func SymptomSubject(s *v1.Symptom) string {
 		return counted(s.Count, strings.ToLower(s.Object.Kind))
 	}
 	return ObjectName(&s.Object)
+}
+
+// SymptomSince says since when a symptom exists. clock writes times.
+func SymptomSince(s *v1.Symptom, clock func(time.Time) string) string {
+	if s.Initial {
+		return "since before " + clock(s.Since)
+	}
+	return "since " + clock(s.Since)
 }
 
 // undo returns the command that undoes the likeliest cause, or "" if there is

@@ -99,3 +99,80 @@ func TestWhy_WithoutProblem(t *testing.T) {
 		}
 	}
 }
+
+// TestWhy_SaysWhatIsKnownOfTheOnset checks the texts about the onset, and about
+// changes of which none is likely.
+func TestWhy_SaysWhatIsKnownOfTheOnset(t *testing.T) {
+	onset, healthy := ago(5*time.Minute), ago(6*time.Minute)
+	clock := func(at time.Time) string { return at.Format("15:04:05") }
+	cause := func(before time.Duration) v1.Cause {
+		return v1.Cause{Change: web(2, 5*time.Minute+before, "update", "changed"), Score: 0.1}
+	}
+	for _, tt := range []struct {
+		name                      string
+		initial                   bool
+		healthy                   *time.Time
+		causes                    []v1.Cause
+		state, since, unexplained string
+	}{
+		{
+			"failed before the recording", true, nil,
+			[]v1.Cause{cause(time.Second)},
+			"0/1 ready, failing since before its recording began at " + clock(onset),
+			"since before " + clock(onset), "Other changes before the onset:",
+		},
+		{
+			"was healthy", false, &healthy,
+			[]v1.Cause{cause(0)},
+			"0/1 ready, failing since " + clock(onset) + " (healthy before, at " + clock(healthy) + ")",
+			"since " + clock(onset), "Other changes before the onset:",
+		},
+		{
+			"was never healthy", false, nil,
+			[]v1.Cause{cause(time.Second), cause(-time.Second)},
+			"0/1 ready, failing since " + clock(onset) + ", and never healthy since it was recorded",
+			"since " + clock(onset), "Other changes around the onset:",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := v1.Why{
+				State: "failing", Text: "0/1 ready", Onset: &onset, Initial: tt.initial, HealthyUntil: tt.healthy,
+				Searched: &healthy, Causes: tt.causes,
+			}
+			if got := render.WhyState(&w, clock); got != tt.state {
+				t.Errorf("got the state %q, want %q", got, tt.state)
+			}
+			s := v1.Symptom{Since: onset, Initial: tt.initial}
+			if got := render.SymptomSince(&s, clock); got != tt.since {
+				t.Errorf("got the time %q, want %q", got, tt.since)
+			}
+			want := "No likely cause is recorded since " + clock(healthy) + ". " + tt.unexplained
+			if got := render.WhyUnexplained(&w, clock); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestWhy_Namespaces checks that the namespace is named only if asked for.
+func TestWhy_Namespaces(t *testing.T) {
+	for _, tt := range []struct {
+		namespaces      bool
+		namespace, want string
+	}{
+		{false, "shop", "deployment/web  3/3"},
+		{true, "shop", "deployment/web in shop  3/3"},
+		{true, "", "deployment/web  3/3"},
+	} {
+		var out bytes.Buffer
+		p := render.New(&out, render.Options{Now: now(), Location: time.UTC, Namespaces: tt.namespaces})
+		if err := p.Why(&v1.Why{
+			Object: v1.Object{Kind: "Deployment", Namespace: tt.namespace, Name: "web"}, State: "ready", Text: "3/3",
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.HasPrefix(got, tt.want+":") {
+			t.Errorf("namespaces %t: got %q, want it to begin with %q", tt.namespaces, got, tt.want)
+		}
+	}
+}

@@ -302,7 +302,8 @@ func (m *markdown) problem(p *Problem) string {
 	b.line()
 	for i := range p.Symptoms[:min(len(p.Symptoms), maxSymptoms)] {
 		s := &p.Symptoms[i]
-		b.line("- ✗ ", mdText(render.SymptomSubject(s)), " ", mdText(s.Text), " since ", mdText(m.clock(s.Since)))
+		b.line("- ✗ ", mdText(render.SymptomSubject(s)), " ", mdText(s.Text), " ",
+			mdText(render.SymptomSince(s, m.clock)))
 	}
 	if n := len(p.Symptoms) - maxSymptoms; n > 0 {
 		b.line("- ", counted(n, "further symptom"), " left out")

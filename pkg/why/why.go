@@ -34,6 +34,8 @@ type Candidate struct {
 	// Change is the record of the change, or of the creation if the object was
 	// deleted and created again.
 	Change *history.Record
+	// Began is the time of Change, or that of the deletion.
+	Began time.Time
 	// Paths are the fields that changed, such as
 	// spec.template.spec.containers[name=app].image.
 	Paths    []string
@@ -64,6 +66,18 @@ type Symptom struct {
 	// Healthy is the newest time before the onset at which the object was
 	// healthy. It is zero if that is not known.
 	Healthy time.Time
+	// Initial means that the object had the symptom when its recording began,
+	// at Onset.
+	Initial bool
+}
+
+// slackOf returns how long after the onset a change may be recorded that caused
+// it. The problem of an object that was not healthy before may be older.
+func (s *Symptom) slackOf() time.Duration {
+	if s.Initial || s.Healthy.IsZero() {
+		return 0
+	}
+	return slack
 }
 
 // Ranked is a candidate with its score.
@@ -75,13 +89,14 @@ type Ranked struct {
 	// For and Against are reasons in a few words.
 	For, Against []string
 
+	late   bool    // the change was made after the onset
 	recent float64 // the factor of the time
 	effect float64 // the factor of the kind of change and symptom
 }
 
 // Likely reports whether the change is likely to be the cause, as far as the
 // record shows.
-func (r *Ranked) Likely() bool { return r.Score >= Likely }
+func (r *Ranked) Likely() bool { return r.Score >= Likely && !r.late }
 
 // slack is how long after the onset a change may be recorded that caused it:
 // the records of two resources can be that much out of order.
@@ -96,6 +111,7 @@ func Rank(s Symptom, candidates []Candidate) []Ranked {
 	}
 	restarts(ranked)
 	triggers(s, ranked)
+	reactions(s, ranked)
 	slices.SortStableFunc(ranked, func(a, b Ranked) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), b.Change.Time.Compare(a.Change.Time))
 	})
@@ -106,7 +122,7 @@ func Rank(s Symptom, candidates []Candidate) []Ranked {
 func rank(s Symptom, c Candidate) Ranked {
 	r := Ranked{Candidate: c, Score: 1}
 	r.distance()
-	r.time(s.Onset)
+	r.time(&s)
 	r.match(s.Codes)
 	r.survived(s)
 	r.writer()
@@ -164,10 +180,10 @@ func (r *Ranked) distance() {
 // time weighs how long before the onset the change was made. The weight falls
 // with the logarithm of the minutes: what was changed hours ago may have been
 // read only now.
-func (r *Ranked) time(onset time.Time) {
-	before := onset.Sub(r.Change.Time)
-	if before < -slack {
-		r.weigh(0.02, "after the first failure")
+func (r *Ranked) time(s *Symptom) {
+	before := s.Onset.Sub(r.Change.Time)
+	if r.Began.Sub(s.Onset) > s.slackOf() {
+		r.isLate()
 		return
 	}
 	after := before < 0 // and no later than problems are noticed
@@ -182,6 +198,12 @@ func (r *Ranked) time(onset time.Time) {
 	} else if before > time.Hour {
 		r.Against = append(r.Against, text)
 	}
+}
+
+// isLate weighs against a change that was made after the onset.
+func (r *Ranked) isLate() {
+	r.late = true
+	r.weigh(0.02, "after the first failure")
 }
 
 // survival is after how much healthy time a change is half as likely.
@@ -308,7 +330,7 @@ func triggers(s Symptom, ranked []Ranked) {
 	for i := range ranked {
 		r := &ranked[i]
 		before := s.Onset.Sub(r.Change.Time)
-		if r.Distance != Own || before < -slack || before > triggerTime {
+		if r.Distance != Own || r.late || before > triggerTime {
 			continue
 		}
 		if k := kindOf(&r.Candidate); k == Restart || k == Growth || k == Creation || r.effect < 1 {
@@ -326,6 +348,20 @@ func triggers(s Symptom, ranked []Ranked) {
 		if related && r.recent > 0 && r.effect >= typical && r.Change.Time.Before(trigger.Change.Time) {
 			r.Score *= (lasting + (1-lasting)*r.recent) / r.recent
 			r.For = append(r.For, "in effect since "+kindOf(&trigger.Candidate).String())
+		}
+	}
+}
+
+// reactions weighs against changes right after the onset if a change before it
+// is likely: they react to the problem, as a rollback does. Otherwise they may
+// be the cause, and only their records are late.
+func reactions(s Symptom, ranked []Ranked) {
+	if !slices.ContainsFunc(ranked, func(r Ranked) bool { return r.Likely() && !r.Began.After(s.Onset) }) {
+		return
+	}
+	for i := range ranked {
+		if r := &ranked[i]; !r.late && r.Began.After(s.Onset) {
+			r.isLate()
 		}
 	}
 }

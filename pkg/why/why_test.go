@@ -18,10 +18,12 @@ func change(resource string, verb history.Verb, before int, paths ...string) why
 	if resource == "deployments" {
 		group = "apps"
 	}
+	at := onset.Add(-time.Duration(before) * time.Second)
 	return why.Candidate{
+		Began: at,
 		Change: &history.Record{
 			Ref:  history.ObjectRef{Group: group, Resource: resource, Namespace: "shop", Name: "web"},
-			Verb: verb, Time: onset.Add(-time.Duration(before) * time.Second),
+			Verb: verb, Time: at,
 		},
 		Paths: paths,
 	}
@@ -134,6 +136,7 @@ func scoreOf(t *testing.T, s why.Symptom, c why.Candidate, others ...why.Candida
 func TestRank_WeighsByDocumentedFactors(t *testing.T) {
 	symptom := func(codes ...string) why.Symptom { return why.Symptom{Codes: codes, Onset: onset} }
 	crash := symptom("CrashLoop")
+	healthy := why.Symptom{Codes: []string{"CrashLoop"}, Onset: onset, Healthy: onset.Add(-time.Hour)}
 	edited := func(edit func(*why.Candidate)) why.Candidate {
 		c := change("configmaps", history.Update, 60, "data.a")
 		edit(&c)
@@ -167,7 +170,7 @@ func TestRank_WeighsByDocumentedFactors(t *testing.T) {
 			change("configmaps", history.Update, 0, "data.a"), 0.02,
 		},
 		{
-			"recorded a little late", crash, change("configmaps", history.Update, -1, "data.a"), crash,
+			"recorded a little late", healthy, change("configmaps", history.Update, -1, "data.a"), healthy,
 			change("configmaps", history.Update, 0, "data.a"), 1,
 		},
 		{"a minute before", crash, plain, crash, change("configmaps", history.Update, 0, "data.a"), 0.5},
@@ -240,6 +243,57 @@ func TestRank_ConfigurationBeforeItsRestart(t *testing.T) {
 	later.Distance = why.Direct
 	if got, alone := scoreOf(t, s, later, restart), scoreOf(t, s, later); got != alone {
 		t.Errorf("changed after the restart: got score %.3f, want %.3f, as without one", got, alone)
+	}
+}
+
+// TestRank_ChangeAfterOnset has a change after the first failure. It is likely
+// only if its record may be late: right after the onset of an object that was
+// healthy, and without a likely change before.
+func TestRank_ChangeAfterOnset(t *testing.T) {
+	const image = "spec.template.spec.containers[name=app].image"
+	healthy := onset.Add(-time.Minute)
+	rollback := func(after int) why.Candidate {
+		c := change("deployments", history.Update, -after, image)
+		c.Distance, c.Named, c.Dangling = why.Direct, true, true // all of which makes it likelier
+		c.Change.Managers = []history.Manager{{Name: "kubectl-edit"}}
+		return c
+	}
+	before := change("deployments", history.Update, 1, image)
+	recreated := rollback(10)
+	recreated.Began = onset
+	for _, test := range []struct {
+		name    string
+		symptom why.Symptom
+		after   why.Candidate
+		others  []why.Candidate
+		likely  bool
+	}{
+		{"record may be late", why.Symptom{Healthy: healthy}, rollback(1), nil, true},
+		{"deleted before, created after it", why.Symptom{}, recreated, nil, true},
+		{"at the onset", why.Symptom{Initial: true}, rollback(0), nil, true},
+		{"too late", why.Symptom{Healthy: healthy}, rollback(3), nil, false},
+		{"not known to be healthy before", why.Symptom{}, rollback(1), nil, false},
+		{"failed before the recording", why.Symptom{Healthy: healthy, Initial: true}, rollback(1), nil, false},
+		{"a likely change before", why.Symptom{Healthy: healthy}, rollback(1), []why.Candidate{before}, false},
+		{
+			"an unlikely change before",
+			why.Symptom{Healthy: healthy},
+			rollback(1),
+			[]why.Candidate{change("services", history.Update, 36000, "spec.ports")},
+			true,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.symptom.Codes, test.symptom.Onset = []string{"ImagePull"}, onset
+			for _, r := range why.Rank(test.symptom, append(test.others, test.after)) {
+				if r.Change == test.after.Change && r.Likely() != test.likely {
+					t.Errorf("got likely: %t with score %.2f, want %t", r.Likely(), r.Score, test.likely)
+				}
+				if r.Change == before.Change && !r.Likely() {
+					t.Errorf("got score %.2f of the change before, want it likely", r.Score)
+				}
+			}
+		})
 	}
 }
 

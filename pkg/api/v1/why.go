@@ -16,6 +16,9 @@ type Why struct {
 	Symptoms []Symptom `json:"symptoms"`
 	// Onset is when the first symptom began. It is absent if there is none.
 	Onset *time.Time `json:"onset,omitempty"`
+	// Initial means that the first symptom existed when the recording of its
+	// object began. Onset is that time: when it began is not known.
+	Initial bool `json:"initial,omitempty"`
 	// HealthyUntil is the newest time before the onset at which the object was
 	// healthy. It is absent if it never was, as far as it is recorded.
 	HealthyUntil *time.Time `json:"healthyUntil,omitempty"`
@@ -34,11 +37,14 @@ type Why struct {
 
 // Symptom is something that is wrong with some objects.
 type Symptom struct {
-	Code   string    `json:"code"`   // stable, such as "ImagePull"; docs/symptoms.md lists the codes
-	Text   string    `json:"text"`   // in a few words
-	Since  time.Time `json:"since"`  // when it began
-	Object Object    `json:"object"` // the first object that had it
-	Count  int       `json:"count"`  // of objects that have it
+	Code  string    `json:"code"`  // stable, such as "ImagePull"; docs/symptoms.md lists the codes
+	Text  string    `json:"text"`  // in a few words
+	Since time.Time `json:"since"` // when it began
+	// Initial means that it existed when the recording of the object began.
+	// Since is that time.
+	Initial bool   `json:"initial,omitempty"`
+	Object  Object `json:"object"` // the first object that had it
+	Count   int    `json:"count"`  // of objects that have it
 }
 
 // Cause is a root change that may have caused the symptoms.
