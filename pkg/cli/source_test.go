@@ -19,7 +19,10 @@ import (
 
 // export writes everything that a recording contains to a file, at the
 // recorder's time, and returns its name.
-func (r *recording) export(t *testing.T) string { return r.exportOf(t, history.AllNamespaces, "") }
+func (r *recording) export(t *testing.T) string {
+	t.Helper()
+	return r.exportOf(t, history.AllNamespaces, "")
+}
 
 // exportOf is export for the objects of one scope. watched is the only
 // namespace that was recorded, or "".
