@@ -101,12 +101,13 @@ func (r *FoldedRow) Start() time.Time {
 //
 // Each root change of the question is in exactly one row of one page.
 func (s *Service) Folded(ctx context.Context, q Timeline) (FoldedPage, error) {
-	view, err := s.viewOfConsequences(ctx, q)
+	seen, err := s.seeConsequences(ctx, q)
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f := newFolding(s, view, q.End)
+	f := newFolding(s, seen.view, q.End)
 	f.keep, f.expanded = rowFilter(&q), q.Consequences
+	f.pages = newPages(seen, q)
 	f.narrowed = q.isNarrow()
 	folded, err := f.page(ctx, q)
 	if err != nil {

@@ -7,18 +7,33 @@ import (
 	"sort"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // pages is what a folded page has to know of the others of its question.
 type pages struct {
 	question Timeline
+	// filter selects the records of the question, with the caller's rights. It
+	// is not valid if the question is about no type that exists.
+	filter   history.Filter
+	anything bool
 	// later is whether changes may be on another page that are older than
 	// problems on this one.
 	later bool
 	// known has whether the change that a problem belongs to is in the
 	// question.
 	known map[problemKey]bool
+}
+
+// newPages returns what is known of a question before its first page is read.
+func newPages(seen sight, q Timeline) pages {
+	q.narrow()
+	p := pages{known: map[problemKey]bool{}}
+	p.filter, p.anything = withResources(q.Filter, seen.catalogue, q.Types, q.Group)
+	p.filter.View = inNamespaces(seen, q.Namespaces)
+	return p
 }
 
 // isNarrow reports whether the question selects some of the objects in its
@@ -36,9 +51,7 @@ func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err 
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f.pages = pages{
-		question: q, later: q.Order == history.OldestFirst && !q.After.IsZero(), known: map[problemKey]bool{},
-	}
+	f.pages.question, f.pages.later = q, q.Order == history.OldestFirst && !q.After.IsZero()
 	// Most rows have few versions, so few are read at first.
 	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
 		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {
@@ -88,26 +101,36 @@ func (f *folding) isElsewhere(ctx context.Context, problem *Version, chain []*hi
 	if elsewhere, known := f.pages.known[key]; known {
 		return elsewhere, nil
 	}
-	found := false
+	found, err := false, error(nil)
 	for _, o := range chain {
-		q := f.pages.question
-		if q.UID != "" && q.UID != o.Ref.UID || q.Name != "" && q.Name != o.Ref.Name {
-			continue
-		}
-		q.UID, q.Name, q.End = o.Ref.UID, o.Ref.Name, problem.Time
-		q.Classes = []history.Class{history.Root}
-		q.After, q.Limit = history.Cursor{}, 1
-		before, err := f.service.Timeline(ctx, q)
-		if err != nil {
-			return false, err
-		}
-		if before.Count > 0 {
-			found = true
+		if found, err = f.isInQuestion(ctx, o.Ref, problem.Time); found || err != nil {
 			break
 		}
 	}
 	f.pages.known[key] = found
-	return found, nil
+	return found, err
+}
+
+// isInQuestion reports whether the question has a change of an object before a
+// time.
+func (f *folding) isInQuestion(ctx context.Context, of history.ObjectRef, before time.Time) (bool, error) {
+	filter := f.pages.filter
+	resource := of.GroupResource()
+	if !f.pages.anything || filter.UID != "" && filter.UID != of.UID || filter.Name != "" && filter.Name != of.Name ||
+		len(filter.Resources) > 0 && !slices.Contains(filter.Resources, resource) {
+		return false, nil
+	}
+	filter.Resources, filter.Name, filter.UID = []schema.GroupResource{resource}, of.Name, of.UID
+	filter.Classes, filter.End = []history.Class{history.Root}, before
+	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: 1}
+	if sel := f.pages.question.Selector; !sel.IsZero() {
+		page, err := f.service.scan(ctx, scan, sel, history.Cursor{}, nil)
+		return page.Count > 0, err
+	}
+	for _, err := range f.service.reader.Scan(ctx, scan) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // deletionsOfNamespace returns the deletions of the only namespace that a

@@ -1,11 +1,15 @@
 package query_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -108,5 +112,71 @@ func TestFolded_PodsThatAreNotKnown(t *testing.T) {
 				t.Errorf("got the outcome %q of a change, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// counted counts the questions to an [query.Authorizer].
+type counted struct {
+	query.Authorizer
+
+	asked atomic.Int64
+}
+
+// List implements [query.Authorizer].
+func (c *counted) List(ctx context.Context, of schema.GroupResource, in history.NamespaceScope) (bool, error) {
+	c.asked.Add(1)
+	return c.Authorizer.List(ctx, of, in)
+}
+
+// Get implements [query.Authorizer].
+func (c *counted) Get(ctx context.Context, of schema.GroupResource, namespace, name string) (bool, error) {
+	c.asked.Add(1)
+	return c.Authorizer.Get(ctx, of, namespace, name)
+}
+
+// TestFolded_RightsAreReadOnce checks that the number of questions about rights
+// does not depend on the number of problems on a page whose changes are on
+// another one.
+func TestFolded_RightsAreReadOnce(t *testing.T) {
+	asked := map[int]int64{}
+	for _, problems := range []int{2, 60} {
+		l := newEmptyLog(t)
+		l.register(history.Resource{Group: "apps", Plural: "deployments", Kind: "Deployment", Namespaced: true})
+		l.register(history.Resource{Plural: "pods", Kind: "Pod", Namespaced: true})
+		caller := newRights()
+		since := l.now
+		crash := strings.Replace(failingPod, `"metadata":{`, `"metadata":{"creationTimestamp":"`+
+			since.Format(time.RFC3339)+`",`, 1)
+		var all []*history.Record
+		for i := range problems {
+			namespace := fmt.Sprint("n", i%3)
+			caller.namespaces[namespace] = since
+			caller.allowed["list deployments.apps "+namespace+"/"] = true
+			caller.allowed["list pods "+namespace+"/"] = true
+			change := record(ref("apps", "deployments", namespace, fmt.Sprint("web", i), 1), history.Create,
+				created(since))
+			change.Class, change.Created = history.Root, since
+			all = append(all, change)
+		}
+		for _, change := range slices.Clone(all) {
+			pod := record(ref("", "pods", change.Ref.Namespace, "of-"+change.Ref.Name, 1), history.Create, crash)
+			pod.Owners, pod.Class, pod.Created = []types.UID{change.Ref.UID}, history.Onset, since
+			all = append(all, pod)
+		}
+		for _, r := range all {
+			l.now = l.now.Add(2 * time.Minute) // so that the same changes are several rows
+			l.put(r)
+		}
+		who := &counted{Authorizer: caller}
+		s := l.service(query.Options{Now: func() time.Time { return l.now.Add(time.Second) }}).As(who)
+		page, err := s.Folded(t.Context(), query.Timeline{Limit: problems / 2, Order: history.NewestFirst})
+		if err != nil || len(page.Rows) != problems/2 || !page.More {
+			t.Fatalf("%d problems: got %d rows, more %t, error %v, want %d and more",
+				problems, len(page.Rows), page.More, err, problems/2)
+		}
+		asked[problems] = who.asked.Load()
+	}
+	if asked[60] > asked[2]+20 {
+		t.Errorf("got %v questions about rights by the number of problems, want about the same", asked)
 	}
 }
