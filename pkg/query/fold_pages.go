@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -22,15 +23,15 @@ type pages struct {
 	// later is whether changes may be on another page that are older than
 	// problems on this one.
 	later bool
-	// known has whether the change that a problem belongs to is in the
-	// question.
-	known map[problemKey]bool
+	// oldest has the time of the oldest change of each object in the question
+	// that was looked up. It is zero if there is none.
+	oldest map[types.UID]time.Time
 }
 
 // newPages returns what is known of a question before its first page is read.
 func newPages(seen sight, q Timeline) pages {
 	q.narrow()
-	p := pages{known: map[problemKey]bool{}}
+	p := pages{oldest: map[types.UID]time.Time{}}
 	p.filter, p.anything = withResources(q.Filter, seen.catalogue, q.Types, q.Group)
 	p.filter.View = inNamespaces(seen, q.Namespaces)
 	return p
@@ -97,40 +98,48 @@ func (f *folding) isElsewhere(ctx context.Context, problem *Version, chain []*hi
 	if !f.pages.later {
 		return false, nil
 	}
-	key := problemKey{problem.Ref.UID, problem.Time}
-	if elsewhere, known := f.pages.known[key]; known {
-		return elsewhere, nil
-	}
-	found, err := false, error(nil)
-	for _, o := range chain {
-		if found, err = f.isInQuestion(ctx, o.Ref, problem.Time); found || err != nil {
-			break
+	for _, o := range slices.Backward(chain) { // few objects have many onsets
+		oldest, known := f.pages.oldest[o.Ref.UID]
+		if !known {
+			var err error
+			if oldest, err = f.oldestInQuestion(ctx, o.Ref); err != nil {
+				return false, err
+			}
+			f.pages.oldest[o.Ref.UID] = oldest
+		}
+		if !oldest.IsZero() && oldest.Before(problem.Time) {
+			return true, nil
 		}
 	}
-	f.pages.known[key] = found
-	return found, err
+	return false, nil
 }
 
-// isInQuestion reports whether the question has a change of an object before a
-// time.
-func (f *folding) isInQuestion(ctx context.Context, of history.ObjectRef, before time.Time) (bool, error) {
+// oldestInQuestion returns the time of the oldest change of an object that the
+// question selects. It is zero if there is none.
+func (f *folding) oldestInQuestion(ctx context.Context, of history.ObjectRef) (oldest time.Time, err error) {
 	filter := f.pages.filter
 	resource := of.GroupResource()
 	if !f.pages.anything || filter.UID != "" && filter.UID != of.UID || filter.Name != "" && filter.Name != of.Name ||
 		len(filter.Resources) > 0 && !slices.Contains(filter.Resources, resource) {
-		return false, nil
+		return oldest, nil
 	}
 	filter.Resources, filter.Name, filter.UID = []schema.GroupResource{resource}, of.Name, of.UID
-	filter.Classes, filter.End = []history.Class{history.Root}, before
-	scan := history.Scan{Filter: filter, Order: history.NewestFirst, Limit: 1}
+	filter.Classes = []history.Class{history.Root}
+	scan := history.Scan{Filter: filter, Limit: 1}
 	if sel := f.pages.question.Selector; !sel.IsZero() {
-		page, err := f.service.scan(ctx, scan, sel, history.Cursor{}, nil)
-		return page.Count > 0, err
+		_, err := f.service.scan(ctx, scan, sel, history.Cursor{}, func(v *Version) error {
+			oldest = v.Time
+			return nil
+		})
+		return oldest, err
 	}
-	for _, err := range f.service.reader.Scan(ctx, scan) {
-		return err == nil, err
+	for r, err := range f.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return oldest, err
+		}
+		oldest = r.Time
 	}
-	return false, nil
+	return oldest, nil
 }
 
 // deletionsOfNamespace returns the deletions of the only namespace that a
