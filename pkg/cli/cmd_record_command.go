@@ -78,7 +78,7 @@ func (o *recordOptions) runCommand(s signals, rec Recording) (code int, err erro
 }
 
 // notStarted returns the error of a command that can't be started because of
-// err, or nil if there is none.
+// err. It returns nil if err is nil.
 func notStarted(err error) *exitError {
 	switch {
 	case err == nil:

@@ -11,27 +11,29 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // pages is what a folded page has to know of the others of its question.
 type pages struct {
-	question Timeline
-	// filter selects the records of the question, with the caller's rights. It
-	// is not valid if the question is about no type that exists.
+	// filter and selector select the records of the question, with the caller's
+	// rights. anything is false if the question names only types that do not
+	// exist. Then the filter is not valid.
 	filter   history.Filter
+	selector *selector.Selector
 	anything bool
 	// later is whether changes may be on another page that are older than
 	// problems on this one.
 	later bool
 	// oldest has the time of the oldest change of each object in the question
-	// that was looked up. It is zero if there is none.
+	// that was looked up. Zero means that the question has no change of it.
 	oldest map[types.UID]time.Time
 }
 
 // newPages returns what is known of a question before its first page is read.
 func newPages(seen sight, q Timeline) pages {
 	q.narrow()
-	p := pages{oldest: map[types.UID]time.Time{}}
+	p := pages{selector: q.Selector, oldest: map[types.UID]time.Time{}}
 	p.filter, p.anything = withResources(q.Filter, seen.catalogue, q.Types, q.Group)
 	p.filter.View = inNamespaces(seen, q.Namespaces)
 	return p
@@ -52,7 +54,7 @@ func (f *folding) page(ctx context.Context, q Timeline) (folded FoldedPage, err 
 	if err != nil {
 		return FoldedPage{}, err
 	}
-	f.pages.question, f.pages.later = q, q.Order == history.OldestFirst && !q.After.IsZero()
+	f.pages.later = q.Order == history.OldestFirst && !q.After.IsZero()
 	// Most rows have few versions, so few are read at first.
 	for q.Limit = min(rows+rows/2+1, maxFolded); ; q.Limit = min(4*q.Limit, maxFolded) {
 		if folded.Page, err = f.service.Timeline(ctx, q); err != nil {
@@ -115,7 +117,7 @@ func (f *folding) isElsewhere(ctx context.Context, problem *Version, chain []*hi
 }
 
 // oldestInQuestion returns the time of the oldest change of an object that the
-// question selects. It is zero if there is none.
+// question selects. Zero means that it selects no change of the object.
 func (f *folding) oldestInQuestion(ctx context.Context, of history.ObjectRef) (oldest time.Time, err error) {
 	filter := f.pages.filter
 	resource := of.GroupResource()
@@ -126,8 +128,8 @@ func (f *folding) oldestInQuestion(ctx context.Context, of history.ObjectRef) (o
 	filter.Resources, filter.Name, filter.UID = []schema.GroupResource{resource}, of.Name, of.UID
 	filter.Classes = []history.Class{history.Root}
 	scan := history.Scan{Filter: filter, Limit: 1}
-	if sel := f.pages.question.Selector; !sel.IsZero() {
-		_, err := f.service.scan(ctx, scan, sel, history.Cursor{}, func(v *Version) error {
+	if !f.pages.selector.IsZero() {
+		_, err := f.service.scan(ctx, scan, f.pages.selector, history.Cursor{}, func(v *Version) error {
 			oldest = v.Time
 			return nil
 		})
