@@ -119,19 +119,11 @@ func (r *restoration) version(ctx context.Context, t *target) (*v1.Event, error)
 	case e.Verb == history.Delete.String():
 		return v.beforeDeletion(ctx)
 	}
-	gaps, err := v.gapsBetween(ctx, e, &v1.Event{Timestamp: laterOf(e.Timestamp, ref.at.time)})
+	gaps, err := v.gapsBetween(ctx, e, &v1.Event{Timestamp: latest(e.Timestamp, ref.at.time)})
 	if err == nil {
 		r.env.note(gapsNote(len(gaps), true, ""))
 	}
 	return e, err
-}
-
-// laterOf returns the later of two times.
-func laterOf(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // withDeleteCommand adds to the error about an object that did not exist at a
